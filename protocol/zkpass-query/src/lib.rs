@@ -1,0 +1,2 @@
+//! The DVR query language: parse, check, evaluate.
+pub mod ast;
