@@ -1,0 +1,1 @@
+//! ECDSA over P-256.
