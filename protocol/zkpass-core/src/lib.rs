@@ -1,1 +1,24 @@
-//! zkpass-core
+//! The zkPass data model and its encodings.
+//!
+//! Everything here is pure: no sockets, no clock, no environment, no
+//! operating-system randomness. Time, keys and limits are arguments.
+
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod date;
+pub mod json;
+pub mod limits;
