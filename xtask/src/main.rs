@@ -1,2 +1,48 @@
-//! Binary.
-fn main() {}
+//! `cargo xtask`: every check CI runs, runnable by hand.
+
+mod ci;
+mod graph;
+mod shell;
+mod wasm;
+mod words;
+mod zones;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Repository automation for zkPass.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check that dependencies follow the trust zones
+    Zones,
+    /// Check that no tracked file names a private path or host
+    Words,
+    /// Build the crates that must work in a browser for wasm32
+    Wasm,
+    /// Run all checks, in the order of their cost
+    Ci(ci::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Zones => zones::run(),
+        Task::Words => words::run(),
+        Task::Wasm => wasm::run(),
+        Task::Ci(options) => ci::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
