@@ -19,6 +19,11 @@
     )
 )]
 
+pub mod code;
 pub mod date;
+pub mod encoding;
 pub mod json;
+pub mod jws;
+pub mod keys;
 pub mod limits;
+pub mod user_data;
