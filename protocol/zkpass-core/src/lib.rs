@@ -21,9 +21,11 @@
 
 pub mod code;
 pub mod date;
+pub mod dvr;
 pub mod encoding;
 pub mod json;
 pub mod jws;
 pub mod keys;
 pub mod limits;
+pub mod statement;
 pub mod user_data;
