@@ -19,13 +19,16 @@
     )
 )]
 
+pub mod api;
 pub mod code;
 pub mod date;
 pub mod dvr;
 pub mod encoding;
+pub mod frame;
 pub mod json;
 pub mod jws;
 pub mod keys;
 pub mod limits;
+pub mod proof;
 pub mod statement;
 pub mod user_data;
