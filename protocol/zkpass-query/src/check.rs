@@ -196,14 +196,16 @@ impl Scope {
 
     /// Whether the value is, or is computed from, a value of a document: in
     /// the original language such a value can be an array.
-    fn from_document(&self, expr: &Expr) -> bool {
+    fn holds_document_value(&self, expr: &Expr) -> bool {
         match &expr.kind {
             ExprKind::Field(_) => true,
             ExprKind::Local(local) => self
                 .assigned
                 .get(local)
                 .is_some_and(|binding| binding.from_document),
-            ExprKind::Age { date, .. } | ExprKind::DayDiff { date, .. } => self.from_document(date),
+            ExprKind::Age { date, .. } | ExprKind::DayDiff { date, .. } => {
+                self.holds_document_value(date)
+            }
             _ => false,
         }
     }
@@ -243,7 +245,7 @@ impl Checker<'_> {
                 agree(&mut self.local_types, local, &value)?;
                 let binding = Binding {
                     ty: value.ty,
-                    from_document: scope.from_document(&value),
+                    from_document: scope.holds_document_value(&value),
                 };
                 scope.assigned.insert(local, binding);
                 Ok(Statement::Assign { local, value })
@@ -518,7 +520,7 @@ fn refuse_quantifier(
     scope: &Scope,
 ) -> Checked<()> {
     match quantifier {
-        Some(pointer) if operands.iter().any(|expr| scope.from_document(expr)) => {
+        Some(pointer) if operands.iter().any(|expr| scope.holds_document_value(expr)) => {
             Err(CheckError::UnsupportedPath {
                 pointer: pointer.to_string(),
                 position: None,
