@@ -1,0 +1,28 @@
+//! The list of targets; each module holds those of one part.
+
+mod channel;
+mod proof;
+mod query;
+mod token;
+
+use crate::Target;
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    query::JSON,
+    query::QUERY,
+    token::TOKEN,
+    token::TOKEN_PARTS,
+    token::KEY,
+    token::DVR,
+    token::STATEMENT,
+    proof::PROOF_TOKEN,
+    channel::FRAME,
+    channel::SEALED_REQUEST,
+    channel::SEALED_BODY,
+];
+
+/// The input as text; none of the text formats is defined for anything else.
+fn text(input: &[u8]) -> Option<&str> {
+    std::str::from_utf8(input).ok()
+}
