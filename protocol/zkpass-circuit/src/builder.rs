@@ -112,6 +112,14 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
         }
     }
 
+    /// A variable that is only ever an inverse: where what it inverts is zero,
+    /// nothing depends on it and it is free.
+    pub(crate) fn alloc_inverse(&mut self, value: F) -> Lc {
+        #[cfg(test)]
+        crate::testing::note_inverse();
+        self.alloc(value)
+    }
+
     /// A new public variable.
     pub(crate) fn input(&mut self, value: F) -> Lc {
         self.names += 1;
@@ -258,7 +266,7 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
     /// 1 if `a` is zero, else 0 (2 constraints). The inverse is free when `a`
     /// is zero; nothing depends on it then.
     pub(crate) fn is_zero(&mut self, a: &Lc) -> Lc {
-        let inverse = self.alloc(a.value.invert().unwrap_or(F::ZERO));
+        let inverse = self.alloc_inverse(a.value.invert().unwrap_or(F::ZERO));
         let z = self.alloc(from_bool(a.value == F::ZERO));
         let nz = self.not(&z);
         self.enforce(a, &inverse, &nz);

@@ -6,14 +6,18 @@ use crate::builder::{Builder, Lc};
 use crate::field::F;
 use bellpepper_core::{ConstraintSystem, Index, LinearCombination, SynthesisError, Variable};
 use ff::Field;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 thread_local! {
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+    static INVERSES: RefCell<BTreeSet<usize>> = const { RefCell::new(BTreeSet::new()) };
     static OVERRIDE: Cell<Option<(usize, F)>> = const { Cell::new(None) };
 }
 
 /// Called by the builder at each allocation: the value to use.
 pub(crate) fn override_next(value: F) -> F {
+    ALLOCATED.with(|a| a.set(a.get() + 1));
     OVERRIDE.with(|o| match o.get() {
         Some((0, v)) => {
             o.set(None);
@@ -25,6 +29,11 @@ pub(crate) fn override_next(value: F) -> F {
         }
         None => value,
     })
+}
+
+/// Called by the builder before it allocates an inverse.
+pub(crate) fn note_inverse() {
+    INVERSES.with(|i| i.borrow_mut().insert(ALLOCATED.with(Cell::get)));
 }
 
 /// Runs `f` with `delta` added to the `n`-th allocated value (from 0).
@@ -46,6 +55,8 @@ pub(crate) struct Checker {
 
 impl Checker {
     pub(crate) fn new() -> Self {
+        ALLOCATED.with(|a| a.set(0));
+        INVERSES.with(|i| i.borrow_mut().clear());
         Checker {
             inputs: vec![F::ONE],
             ..Default::default()
@@ -122,6 +133,18 @@ impl Checker {
         }
         free
     }
+}
+
+/// Of the variables of the last circuit built, those that are free although
+/// they are no inverse; `outside` variables were allocated before the builder's.
+pub(crate) fn unexplained(free: &[usize], outside: usize) -> Vec<usize> {
+    INVERSES.with(|inverses| {
+        let inverses = inverses.borrow();
+        free.iter()
+            .copied()
+            .filter(|i| *i < outside || !inverses.contains(&(i - outside)))
+            .collect()
+    })
 }
 
 fn row(lc: &LinearCombination<F>) -> Row {
