@@ -307,7 +307,7 @@ impl SigningKey {
             x: jwk.x,
             y: jwk.y,
         })?;
-        let key = Self::from_bytes(&*Zeroizing::new(coordinate(&secret)?))?;
+        let key = Self::from_bytes(&Zeroizing::new(coordinate(&secret)?))?;
         match key.public() == public {
             true => Ok(key),
             false => Err(KeyError::BadJwk),

@@ -42,8 +42,10 @@ fn sample() -> Statement {
     }
 }
 
+type Change = fn(&mut Statement);
+
 /// One change per public field.
-fn changes() -> Vec<(&'static str, fn(&mut Statement))> {
+fn changes() -> Vec<(&'static str, Change)> {
     vec![
         ("proof_system", |s| s.proof_system.push('x')),
         ("version", |s| s.version += 1),
@@ -150,51 +152,43 @@ fn json_form_is_strict() {
 
 #[test]
 fn validation_refuses_each_fault() {
-    let long = |bytes: usize| "x".repeat(bytes + 1);
+    fn long(limit: usize) -> String {
+        "x".repeat(limit + 1)
+    }
     let too_long = |member, limit| StatementError::TooLong { member, limit };
-    let cases: Vec<(StatementError, Box<dyn Fn(&mut Statement)>)> = vec![
-        (StatementError::TokenCount, Box::new(|s| s.tokens.clear())),
-        (
-            StatementError::TokenCount,
-            Box::new(|s| s.tokens = (0..5).map(|i| token(&i.to_string(), 1)).collect()),
-        ),
-        (StatementError::TokenOrder, Box::new(|s| s.tokens.reverse())),
-        (
-            StatementError::TokenOrder,
-            Box::new(|s| s.tokens[1].tag = s.tokens[0].tag.clone()),
-        ),
-        (
-            StatementError::TooManyOutputs,
-            Box::new(|s| s.output = vec![entry("a", OutputValue::Integer(0)); MAX_STATEMENTS + 1]),
-        ),
-        (
-            StatementError::DuplicateOutput,
-            Box::new(|s| s.output[2].name = s.output[0].name.clone()),
-        ),
-        (
-            too_long("header", MAX_HEADER_BYTES),
-            Box::new(move |s| s.tokens[0].header = long(MAX_HEADER_BYTES)),
-        ),
-        (
-            too_long("tag", MAX_TAG_BYTES),
-            Box::new(move |s| s.tokens[1].tag = long(MAX_TAG_BYTES)),
-        ),
-        (
-            too_long("nonce", MAX_TEXT_BYTES),
-            Box::new(move |s| s.nonce = Some(long(MAX_TEXT_BYTES))),
-        ),
-        (
-            too_long("audience", MAX_TEXT_BYTES),
-            Box::new(move |s| s.audience = Some(long(MAX_TEXT_BYTES))),
-        ),
-        (
-            too_long("proof_system", MAX_TEXT_BYTES),
-            Box::new(move |s| s.proof_system = long(MAX_TEXT_BYTES)),
-        ),
-        (
-            too_long("value", MAX_STRING_BYTES),
-            Box::new(move |s| s.output[0].value = OutputValue::String(long(MAX_STRING_BYTES))),
-        ),
+    let cases: Vec<(StatementError, Change)> = vec![
+        (StatementError::TokenCount, |s| s.tokens.clear()),
+        (StatementError::TokenCount, |s| {
+            s.tokens = (0..5).map(|i| token(&i.to_string(), 1)).collect()
+        }),
+        (StatementError::TokenOrder, |s| s.tokens.reverse()),
+        (StatementError::TokenOrder, |s| {
+            s.tokens[1].tag = s.tokens[0].tag.clone()
+        }),
+        (StatementError::TooManyOutputs, |s| {
+            s.output = vec![entry("a", OutputValue::Integer(0)); MAX_STATEMENTS + 1]
+        }),
+        (StatementError::DuplicateOutput, |s| {
+            s.output[2].name = s.output[0].name.clone()
+        }),
+        (too_long("header", MAX_HEADER_BYTES), |s| {
+            s.tokens[0].header = long(MAX_HEADER_BYTES)
+        }),
+        (too_long("tag", MAX_TAG_BYTES), |s| {
+            s.tokens[1].tag = long(MAX_TAG_BYTES)
+        }),
+        (too_long("nonce", MAX_TEXT_BYTES), |s| {
+            s.nonce = Some(long(MAX_TEXT_BYTES))
+        }),
+        (too_long("audience", MAX_TEXT_BYTES), |s| {
+            s.audience = Some(long(MAX_TEXT_BYTES))
+        }),
+        (too_long("proof_system", MAX_TEXT_BYTES), |s| {
+            s.proof_system = long(MAX_TEXT_BYTES)
+        }),
+        (too_long("value", MAX_STRING_BYTES), |s| {
+            s.output[0].value = OutputValue::String(long(MAX_STRING_BYTES))
+        }),
     ];
     assert_eq!(sample().validate(), Ok(()));
     for (expected, change) in cases {
