@@ -43,7 +43,8 @@ impl SignatureWitness {
         digest: &[u8; 32],
         signature: &[u8; 64],
     ) -> Option<SignatureWitness> {
-        let point = EncodedPoint::from_affine_coordinates(&public.0.into(), &public.1.into(), false);
+        let point =
+            EncodedPoint::from_affine_coordinates(&public.0.into(), &public.1.into(), false);
         let key: AffinePoint = Option::from(AffinePoint::from_encoded_point(&point))?;
         let (r, s) = signature.split_at(32);
         let (r, s) = (scalar(r)?, scalar(s)?);
@@ -309,12 +310,7 @@ fn slope<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, dx: &Lc, dy: &Lc) -> 
 
 /// The x-coordinate of the third point of a line through points with the
 /// coordinates `x1` and `x2` (1 constraint).
-fn third_x<CS: ConstraintSystem<F>>(
-    b: &mut Builder<'_, CS>,
-    slope: &Lc,
-    x1: &Lc,
-    x2: &Lc,
-) -> Lc {
+fn third_x<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, slope: &Lc, x1: &Lc, x2: &Lc) -> Lc {
     let sum = b.add(x1, x2);
     let x = b.alloc(slope.value().square() - sum.value());
     let squared = b.add(&x, &sum);
@@ -354,11 +350,7 @@ fn add<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, p: &Point, q: &Point) -
 /// 2 y(p) / (x(p) - x(p + q)) less the first. It needs no check of its divisor
 /// either: a point of odd order has y(p) other than 0, so a divisor 0 would ask
 /// for 0 = 2 y(p).
-fn double_and_add<CS: ConstraintSystem<F>>(
-    b: &mut Builder<'_, CS>,
-    p: &Point,
-    q: &Point,
-) -> Point {
+fn double_and_add<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, p: &Point, q: &Point) -> Point {
     let dx = b.sub(&q.x, &p.x);
     let dy = b.sub(&q.y, &p.y);
     let first = slope(b, &dx, &dy);

@@ -8,6 +8,9 @@ use sha2::Digest;
 
 /// Constraints before the rounds: of R, of r, of s, of the table and the start.
 const BEFORE_ROUNDS: usize = 4 + 516 + 516 + 24 + 4;
+/// The last two constraints: both coordinates of the accumulator are right.
+const SAME_X: usize = 4_908;
+const SAME_Y: usize = 4_909;
 
 /// A statement and a witness, honest or not. Integers are little-endian.
 struct Case {
@@ -92,10 +95,7 @@ fn key(secret: u64) -> SigningKey {
 
 fn public(key: &VerifyingKey) -> ([u8; 32], [u8; 32]) {
     let point = key.to_encoded_point(false);
-    (
-        (*point.x().unwrap()).into(),
-        (*point.y().unwrap()).into(),
-    )
+    ((*point.x().unwrap()).into(), (*point.y().unwrap()).into())
 }
 
 fn case(key: &SigningKey, digest: [u8; 32], signature: Signature) -> Case {
@@ -113,6 +113,10 @@ fn honest() -> Case {
     let key = key(0x1234_5678_9abc);
     let signature = key.sign_prehash(&digest).unwrap();
     case(&key, digest, signature)
+}
+
+fn offset() -> ProjectivePoint {
+    NistP256::hash_from_bytes::<ExpandMsgXmd<Sha256>>(&[&[]], &[OFFSET_DOMAIN]).unwrap()
 }
 
 /// The other signature of the same r: n - s.
@@ -203,7 +207,13 @@ fn extreme_digests() {
     let key = key(3);
     let mut above = [0xff; 32];
     above[31] = 0;
-    for digest in [[0; 32], [0xff; 32], above, reversed(order()), reversed(modulus())] {
+    for digest in [
+        [0; 32],
+        [0xff; 32],
+        above,
+        reversed(order()),
+        reversed(modulus()),
+    ] {
         let signature = key.sign_prehash(&digest);
         assert!(case(&key, digest, signature.unwrap()).holds());
     }
@@ -216,9 +226,8 @@ fn no_witness_without_a_valid_signature() {
     let signature: Signature = key.sign_prehash(&digest).unwrap();
     let honest: [u8; 64] = signature.to_bytes().into();
     let public = public(key.verifying_key());
-    let accepts = |digest: &[u8; 32], s: &[u8; 64]| {
-        SignatureWitness::new(&public, digest, s).is_some()
-    };
+    let accepts =
+        |digest: &[u8; 32], s: &[u8; 64]| SignatureWitness::new(&public, digest, s).is_some();
     assert!(accepts(&digest, &honest));
     assert!(!accepts(&[8; 32], &honest));
     for half in [0..32, 32..64] {
@@ -228,7 +237,6 @@ fn no_witness_without_a_valid_signature() {
             assert!(!accepts(&digest, &changed));
         }
     }
-    // s + n, were it to fit, is refused with every other integer above n.
     let mut off_curve = public;
     off_curve.1[31] ^= 1;
     assert!(SignatureWitness::new(&off_curve, &digest, &honest).is_none());
@@ -266,7 +274,7 @@ fn another_digest_is_refused() {
     assert!(case.holds());
     for bit in [0, 1, 100, 254, 255] {
         case.z[bit / 8] ^= 1 << (bit % 8);
-        assert!(!case.holds(), "bit {bit}");
+        assert_eq!(case.build().first_failure(), Some(SAME_X), "bit {bit}");
         case.z[bit / 8] ^= 1 << (bit % 8);
     }
     // z and z + n are one digest for ECDSA.
@@ -314,6 +322,23 @@ fn the_point_and_s_belong_together() {
     assert!(case.holds());
     case.witness.y = -case.witness.y;
     assert!(!case.holds());
+}
+
+/// A key for which the accumulator ends as the negation of what is expected.
+#[test]
+fn the_result_is_compared_with_its_sign() {
+    let point = ProjectivePoint::GENERATOR * Scalar::from(5u64);
+    let (x, y) = coordinates(&point).unwrap();
+    let (r, s, z) = (to_le_bytes(x), small(3), small(4));
+    assert!(Case::solved_for_key(point, r, s, z).holds());
+    // z G + r Q - s R = -(2^256 H + G + Q - R), solved for Q.
+    let shifted = offset() * Scalar::from(2u64).pow_vartime(&[256]);
+    let one = Scalar::ONE;
+    let sum = point * (reduce(s) + one) - ProjectivePoint::GENERATOR * (reduce(z) + one) - shifted;
+    let key = sum * (reduce(r) + one).invert().unwrap();
+    let witness = SignatureWitness { x, y, r, s };
+    let forged = Case { key, z, witness };
+    assert_eq!(forged.build().first_failure(), Some(SAME_Y));
 }
 
 #[test]
@@ -415,7 +440,7 @@ fn r_is_not_zero() {
 #[test]
 fn equal_points_are_not_added() {
     let half = Scalar::from(2u64).invert().unwrap();
-    let h = NistP256::hash_from_bytes::<ExpandMsgXmd<Sha256>>(&[&[]], &[OFFSET_DOMAIN]).unwrap();
+    let h = offset();
     let mut seen = 0;
     for secret in 1..20u64 {
         let key = ProjectivePoint::GENERATOR * Scalar::from(1000 + secret);
