@@ -416,7 +416,6 @@ fn s_is_in_range() {
 fn r_is_not_zero() {
     // (0, sqrt b) is a point of the curve; n is no x-coordinate.
     let at = |x: [u8; 32]| {
-        let x = x.into();
         Option::<AffinePoint>::from(AffinePoint::from_encoded_point(
             &EncodedPoint::from_bytes([&[2u8][..], &reversed(x)].concat()).unwrap(),
         ))
