@@ -139,15 +139,15 @@ fn coordinates(point: &ProjectivePoint) -> Option<(F, F)> {
 ///
 /// That Q is on the curve is not checked here: Q is public, check it outside.
 ///
-/// How: write d(b) = 2 b - 1 for a bit b, so that 256 bits of an integer k have
-/// sum of d(k_i) 2^i = 2 k - (2^256 - 1). Starting from acc = H + G + Q - R, each
+/// How: write d(b) = 2 b - 1 for a bit b; over the 256 bits of an integer k, the
+/// sum of d(k_i) 2^i is 2 k - (2^256 - 1). Starting from acc = H + G + Q - R, each
 /// round from the top bit on sets acc = 2 acc + d(z_i) G + d(r_i) Q - d(s_i) R,
 /// which ends with acc = 2^256 H + (G + Q - R) + 2 (z G + r Q - s R). The last
 /// term vanishes, in a group of odd order, exactly when the equation holds. The
 /// point added is, up to its sign, one of four: no identity, hence no special
 /// case, stands in the table. Every addition is of points whose x-coordinates
-/// are shown to differ, which the witness of an honest signature fails only with
-/// negligible probability (over the choice of H, or if the key is G or -G).
+/// are shown to differ. An honest signature fails that only with negligible
+/// probability, or if the key is G or -G.
 ///
 /// 4,910 constraints.
 pub(crate) fn verify<CS: ConstraintSystem<F>>(
