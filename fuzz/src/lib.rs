@@ -42,7 +42,16 @@ pub fn target(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
 }
 
-/// Feeds a target its seeds and then mutations of them; the number of inputs.
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Mutations that were read.
+    pub runs: u64,
+    /// Those among them that were accepted.
+    pub accepted: u64,
+}
+
+/// Feeds a target its seeds and then mutations of them.
 ///
 /// The same `seed` gives the same inputs. A panic names the input that causes
 /// it, in hexadecimal.
@@ -50,7 +59,7 @@ pub fn target(name: &str) -> Option<&'static Target> {
 /// # Panics
 ///
 /// When a seed is refused, or an input breaks a property.
-pub fn run(target: &Target, budget: Budget, seed: u64) -> u64 {
+pub fn run(target: &Target, budget: Budget, seed: u64) -> Tally {
     let seeds = (target.seeds)();
     for (index, input) in seeds.iter().enumerate() {
         let accepted = run_one(target, input);
@@ -58,15 +67,16 @@ pub fn run(target: &Target, budget: Budget, seed: u64) -> u64 {
     }
     let mut rng = fastrand::Rng::with_seed(seed);
     let start = Instant::now();
-    let mut runs = 0;
+    let mut tally = Tally::default();
     while match budget {
-        Budget::Runs(most) => runs < most,
+        Budget::Runs(most) => tally.runs < most,
         Budget::Time(most) => start.elapsed() < most,
     } {
-        run_one(target, &mutate::mutation(&seeds, &mut rng));
-        runs += 1;
+        let accepted = run_one(target, &mutate::mutation(&seeds, &mut rng));
+        tally.runs += 1;
+        tally.accepted += u64::from(accepted);
     }
-    runs
+    tally
 }
 
 fn run_one(target: &Target, input: &[u8]) -> bool {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use zkpass_fuzz::{Budget, TARGETS, Target, run, target};
+use zkpass_fuzz::{Budget, TARGETS, Tally, Target, run, target};
 
 /// Fuzzing for zkPass.
 #[derive(Parser)]
@@ -54,8 +54,11 @@ fn main() -> std::io::Result<()> {
                 .iter()
                 .filter(|target| one.is_none_or(|one| one.name == target.name))
             {
-                let runs = run(target, budget, seed);
-                println!("{}: {runs} inputs, seed {seed}", target.name);
+                let Tally { runs, accepted } = run(target, budget, seed);
+                println!(
+                    "{}: {runs} inputs, {accepted} accepted, seed {seed}",
+                    target.name
+                );
             }
         }
         Task::Seeds { folder } => {

@@ -53,8 +53,8 @@ const WORDS: &[&[u8]] = &[
     b"\x7f\xff\xff\xff",
 ];
 
-/// Longest input made: beyond every limit of the small formats.
-const MAX_BYTES: usize = 64 * 1024;
+/// Longest input that grows: longer than a proof.
+const MAX_BYTES: usize = 128 * 1024;
 
 /// One of the seeds, changed in one to four places.
 ///
@@ -72,7 +72,7 @@ pub fn mutation(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
 fn change(input: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
     let at = rng.usize(..=input.len());
     let end = (at + length(rng)).min(input.len());
-    match rng.u8(..9) {
+    match rng.u8(..10) {
         0 if at < input.len() => input[at] ^= 1 << rng.u8(..8),
         1 if at < input.len() => input[at] = rng.u8(..),
         2 => drop(input.drain(at..end)),
@@ -97,7 +97,29 @@ fn change(input: &mut Vec<u8>, seeds: &[Vec<u8>], rng: &mut Rng) {
             let word = WORDS[rng.usize(..WORDS.len())].repeat(count);
             insert(input, at, &word);
         }
+        8 => change_length(&mut input[at..], rng),
         _ => insert(input, at, WORDS[rng.usize(..WORDS.len())]),
+    }
+}
+
+/// Changes a byte beside a run of zeros: where binary formats have their
+/// lengths, in either byte order.
+fn change_length(input: &mut [u8], rng: &mut Rng) {
+    let Some(zeros) = input.windows(5).position(|bytes| bytes == [0; 5]) else {
+        return;
+    };
+    let beside = if rng.bool() {
+        zeros.wrapping_sub(1 + rng.usize(..3))
+    } else {
+        zeros + 5
+    };
+    if let Some(byte) = input.get_mut(beside) {
+        *byte = match rng.u8(..4) {
+            0 => 0,
+            1 => 0xff,
+            2 => byte.wrapping_add(1),
+            _ => byte.wrapping_sub(1),
+        };
     }
 }
 

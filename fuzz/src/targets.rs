@@ -17,6 +17,7 @@ pub const TARGETS: &[Target] = &[
     token::DVR,
     token::STATEMENT,
     proof::PROOF_TOKEN,
+    proof::PROOF_BYTES,
     channel::FRAME,
     channel::SEALED_REQUEST,
     channel::SEALED_BODY,

@@ -20,8 +20,9 @@ fn smoke(name: &str) {
         None => (Budget::Runs(target.runs), SEED),
     };
     println!("{name}: {budget:?}, seed {seed}");
-    let runs = run(target, budget, seed);
-    assert!(runs > 0);
+    let tally = run(target, budget, seed);
+    println!("{name}: {tally:?}");
+    assert!(tally.runs > 0);
 }
 
 macro_rules! smoke_tests {
@@ -51,6 +52,7 @@ smoke_tests! {
     dvr = "dvr",
     statement = "statement",
     proof_token = "proof-token",
+    proof_bytes = "proof-bytes",
     frame = "frame",
     sealed_request = "sealed-request",
     sealed_body = "sealed-body",
