@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::{Zeroize, Zeroizing};
 use zkpass_core::{
     code::Code,
-    json,
+    json::{self, DecodeError},
     limits::{MAX_DOCUMENTS, MAX_DVR_TOKEN_BYTES, MAX_TAG_BYTES, MAX_TOKEN_BYTES},
 };
 
@@ -199,7 +199,8 @@ fn encode(value: &impl Serialize, strings: usize) -> Result<Zeroizing<Vec<u8>>, 
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
     let text = std::str::from_utf8(bytes).map_err(|_| BodyError::NotText)?;
-    // serde takes the last of two equal keys in a map; the strict parser refuses them.
-    json::parse(text).map_err(|_| BodyError::NotJson)?;
-    serde_json::from_str(text).map_err(|_| BodyError::WrongMembers)
+    json::decode(text).map_err(|error| match error {
+        DecodeError::Json(_) => BodyError::NotJson,
+        DecodeError::Form(_) => BodyError::WrongMembers,
+    })
 }

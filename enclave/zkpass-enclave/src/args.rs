@@ -1,0 +1,190 @@
+//! The command line: the only thing that configures an enclave.
+
+use std::{ffi::OsString, num::NonZero, path::PathBuf, time::Duration};
+
+/// What the enclave is told when it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The Unix socket to listen on; a file left by a dead process is replaced.
+    pub socket: PathBuf,
+    /// Proofs made at the same time; each takes about half a gigabyte.
+    pub provers: NonZero<usize>,
+    /// Threads that all proofs share.
+    pub threads: NonZero<usize>,
+    /// Requests accepted at the same time, waiting ones included.
+    pub max_requests: NonZero<usize>,
+    /// The longest time for one request, from its arrival to its answer.
+    pub max_deadline: Duration,
+    /// How long an HPKE key lives.
+    pub key_lifetime: Duration,
+    /// Stop when standard input ends, as it does when the parent dies.
+    pub exit_with_stdin: bool,
+}
+
+/// What the arguments ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Run with these options.
+    Run(Options),
+    /// Print [`USAGE`].
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// Why the arguments were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ArgsError {
+    /// An unknown argument, or one without its value.
+    #[error(transparent)]
+    Syntax(#[from] lexopt::Error),
+    /// `--socket` is missing.
+    #[error("`--socket PATH` is missing")]
+    NoSocket,
+    /// A number is outside its range.
+    #[error("`--{option}` must be {range}")]
+    OutOfRange {
+        /// The option.
+        option: &'static str,
+        /// What it may be.
+        range: &'static str,
+    },
+}
+
+/// The help text.
+pub const USAGE: &str = "\
+usage: zkpass-enclave --socket PATH [options]
+
+  --socket PATH              Unix socket to listen on
+  --provers N                proofs made at the same time, 1 to 16 (1)
+  --threads N                threads shared by all proofs, 1 to 1024 (all cores)
+  --max-requests N           requests accepted at the same time, 1 to 4096 (64)
+  --max-deadline SECONDS     longest time for one request, 1 to 3600 (120)
+  --key-lifetime SECONDS     life of an HPKE key, 2 to 3600 (600)
+  --exit-with-stdin          stop when standard input ends
+  --version, --help
+";
+
+/// Reads the arguments that follow the program name.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ArgsError> {
+    use lexopt::prelude::*;
+
+    let mut socket = None;
+    let mut options = Options {
+        socket: PathBuf::new(),
+        provers: NonZero::<usize>::MIN,
+        threads: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+        max_requests: NonZero::<usize>::MIN.saturating_add(63),
+        max_deadline: Duration::from_secs(120),
+        key_lifetime: Duration::from_secs(600),
+        exit_with_stdin: false,
+    };
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("socket") => socket = Some(PathBuf::from(parser.value()?)),
+            Long("provers") => options.provers = count(&mut parser, "provers", 16, "1 to 16")?,
+            Long("threads") => {
+                options.threads = count(&mut parser, "threads", 1024, "1 to 1024")?;
+            }
+            Long("max-requests") => {
+                options.max_requests = count(&mut parser, "max-requests", 4096, "1 to 4096")?;
+            }
+            Long("max-deadline") => {
+                options.max_deadline =
+                    seconds(&mut parser, "max-deadline", 1, "1 to 3600 seconds")?;
+            }
+            Long("key-lifetime") => {
+                options.key_lifetime =
+                    seconds(&mut parser, "key-lifetime", 2, "2 to 3600 seconds")?;
+            }
+            Long("exit-with-stdin") => options.exit_with_stdin = true,
+            Long("help") => return Ok(Command::Help),
+            Long("version") => return Ok(Command::Version),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    options.socket = socket.ok_or(ArgsError::NoSocket)?;
+    Ok(Command::Run(options))
+}
+
+fn count(
+    parser: &mut lexopt::Parser,
+    option: &'static str,
+    most: usize,
+    range: &'static str,
+) -> Result<NonZero<usize>, ArgsError> {
+    use lexopt::prelude::*;
+    let value: usize = parser.value()?.parse()?;
+    NonZero::new(value)
+        .filter(|value| value.get() <= most)
+        .ok_or(ArgsError::OutOfRange { option, range })
+}
+
+fn seconds(
+    parser: &mut lexopt::Parser,
+    option: &'static str,
+    least: u64,
+    range: &'static str,
+) -> Result<Duration, ArgsError> {
+    use lexopt::prelude::*;
+    let value: u64 = parser.value()?.parse()?;
+    if (least..=3600).contains(&value) {
+        Ok(Duration::from_secs(value))
+    } else {
+        Err(ArgsError::OutOfRange { option, range })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(text: &str) -> Result<Command, ArgsError> {
+        parse(text.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn arguments_are_read() {
+        let Ok(Command::Run(options)) = run("--socket /run/e.sock") else {
+            panic!("the shortest form is refused");
+        };
+        assert_eq!(options.provers.get(), 1);
+        assert_eq!(options.max_requests.get(), 64);
+        assert!(!options.exit_with_stdin);
+
+        let text = "--socket=/e --provers 2 --threads=3 --max-requests 4 --max-deadline 5 \
+                    --key-lifetime 6 --exit-with-stdin";
+        let expected = Options {
+            socket: "/e".into(),
+            provers: NonZero::new(2).unwrap(),
+            threads: NonZero::new(3).unwrap(),
+            max_requests: NonZero::new(4).unwrap(),
+            max_deadline: Duration::from_secs(5),
+            key_lifetime: Duration::from_secs(6),
+            exit_with_stdin: true,
+        };
+        assert_eq!(run(text).unwrap(), Command::Run(expected));
+        assert_eq!(run("--help").unwrap(), Command::Help);
+        assert_eq!(run("--version").unwrap(), Command::Version);
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        assert!(matches!(run(""), Err(ArgsError::NoSocket)));
+        for text in [
+            "--socket /e --provers 0",
+            "--socket /e --provers 17",
+            "--socket /e --max-deadline 0",
+            "--socket /e --key-lifetime 3601",
+        ] {
+            assert!(
+                matches!(run(text), Err(ArgsError::OutOfRange { .. })),
+                "{text}"
+            );
+        }
+        for text in ["--socket", "--other", "extra", "--socket /e --threads x"] {
+            assert!(matches!(run(text), Err(ArgsError::Syntax(_))), "{text}");
+        }
+    }
+}

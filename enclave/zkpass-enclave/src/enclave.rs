@@ -1,0 +1,204 @@
+//! What all connections share, and the life of one request.
+
+use std::{
+    num::NonZero,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use getrandom::SysRng;
+use rayon::ThreadPoolBuildError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use zkpass_channel::{
+    Refusal, SealedAnswerBody, SealedRequestBody,
+    rand_core::{CryptoRng, UnwrapErr},
+};
+use zkpass_circuit::KeyCache;
+use zkpass_core::{
+    api::{EnclaveInfo, UNATTESTED_DEVELOPMENT},
+    code::Code,
+    frame::Message,
+};
+
+use crate::{
+    args::Options,
+    events::{Event, log},
+    identity::Identity,
+    job,
+    key_ring::KeyRing,
+    provers::Provers,
+};
+
+/// Circuit keys take tens of megabytes each; a service asks few different questions at a time.
+const CACHED_CIRCUITS: usize = 8;
+
+/// The state of the process.
+#[derive(Debug)]
+pub(crate) struct Enclave {
+    identity: Identity,
+    ring: Mutex<KeyRing>,
+    info: watch::Sender<EnclaveInfo>,
+    circuits: KeyCache,
+    provers: Provers,
+    max_requests: NonZero<usize>,
+    places: Arc<Semaphore>,
+    max_deadline: Duration,
+}
+
+/// A sealed request as it came in a frame.
+pub(crate) struct SealedRequest {
+    pub(crate) key_id: String,
+    pub(crate) sealed: Vec<u8>,
+    /// How long somebody waits for the answer.
+    pub(crate) patience: Duration,
+    /// Held until the answer is made.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+impl Enclave {
+    pub(crate) fn new(options: &Options) -> Result<Self, ThreadPoolBuildError> {
+        let mut rng = system_rng();
+        let identity = Identity::generate(&mut rng);
+        let lifetime = i64::try_from(options.key_lifetime.as_secs()).unwrap_or(i64::MAX);
+        let (ring, first) =
+            KeyRing::new(UNATTESTED_DEVELOPMENT, lifetime, unix_seconds(), &mut rng);
+        Ok(Self {
+            info: watch::Sender::new(identity.introduce(&first)),
+            identity,
+            ring: Mutex::new(ring),
+            circuits: KeyCache::new(CACHED_CIRCUITS),
+            provers: Provers::new(options.provers, options.threads)?,
+            max_requests: options.max_requests,
+            places: Arc::new(Semaphore::new(options.max_requests.get())),
+            max_deadline: options.max_deadline,
+        })
+    }
+
+    /// What clients are told, and a way to wait for changes.
+    pub(crate) fn info(&self) -> watch::Receiver<EnclaveInfo> {
+        self.info.subscribe()
+    }
+
+    /// Announces a new HPKE key when it is time.
+    pub(crate) fn turn_keys(&self) {
+        let fresh = self.ring().turn(unix_seconds(), &mut system_rng());
+        if let Some(announcement) = fresh {
+            log(Event::KeyChanged {
+                key_id: &announcement.key_id,
+            });
+            self.info
+                .send_replace(self.identity.introduce(&announcement));
+        }
+    }
+
+    /// A place for one more request, if there is one.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    pub(crate) fn health(&self) -> Message {
+        let accepted = self.max_requests.get() - self.places.available_permits();
+        let running = self.provers.running();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Message::Healthy {
+            waiting: count(accepted.saturating_sub(running)),
+            running: count(running),
+        }
+    }
+
+    /// Opens a request and answers it; ends early when told through `cancel`.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: SealedRequest,
+        cancel: oneshot::Receiver<()>,
+    ) -> Message {
+        let arrival = Instant::now();
+        let opened = self
+            .ring()
+            .open(&request.key_id, &request.sealed, unix_seconds());
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                log(Event::Rejected(error.code()));
+                return Message::Failed { code: error.code() };
+            }
+        };
+
+        let patience = request.patience.min(self.max_deadline);
+        let answer = match opened.body {
+            Err(error) => SealedAnswerBody::Refused(Refusal {
+                code: error.code(),
+                pointer: None,
+                message: error.to_string(),
+            }),
+            Ok(body) => {
+                tokio::select! {
+                    biased;
+                    _ = cancel => refused(Code::Cancelled),
+                    answer = self.answer(body) => answer,
+                    () = tokio::time::sleep(patience) => refused(Code::DeadlineExceeded),
+                }
+            }
+        };
+        drop(request.place);
+
+        match &answer {
+            SealedAnswerBody::Proved { .. } => log(Event::Proved(arrival.elapsed())),
+            SealedAnswerBody::Refused(refusal) => {
+                log(Event::Refused(refusal.code, arrival.elapsed()));
+            }
+        }
+        match opened.answer.seal(&answer, &mut system_rng()) {
+            Ok(sealed) => Message::Answer { sealed },
+            Err(_) => Message::Failed {
+                code: Code::Internal,
+            },
+        }
+    }
+
+    async fn answer(self: &Arc<Self>, body: SealedRequestBody) -> SealedAnswerBody {
+        let enclave = Arc::clone(self);
+        let idempotency_id = body.idempotency_id.clone();
+        let outcome = self
+            .provers
+            .run(move |stop| {
+                let now = unix_seconds();
+                job::run(&body, &enclave.identity, &enclave.circuits, now, stop)
+            })
+            .await;
+        match outcome {
+            Ok(Ok(proof)) => SealedAnswerBody::Proved {
+                proof,
+                idempotency_id,
+            },
+            Ok(Err(error)) => SealedAnswerBody::Refused(error.into()),
+            Err(_) => refused(Code::Internal),
+        }
+    }
+
+    fn ring(&self) -> MutexGuard<'_, KeyRing> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refused(code: Code) -> SealedAnswerBody {
+    SealedAnswerBody::Refused(Refusal {
+        code,
+        pointer: None,
+        message: code.meaning().to_owned(),
+    })
+}
+
+/// The randomness of the operating system; an enclave without it must not run.
+fn system_rng() -> impl CryptoRng {
+    UnwrapErr(SysRng)
+}
+
+fn unix_seconds() -> i64 {
+    // A clock before 1970 makes no key and no proof that anybody accepts.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
+}

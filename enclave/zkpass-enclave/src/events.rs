@@ -1,0 +1,67 @@
+//! The log: a closed list of lines, none of which can carry user data.
+//!
+//! There is no logging framework in the enclave, so that no dependency can
+//! write to it either. Lines go to standard error.
+
+use std::{fmt, time::Duration};
+
+use zkpass_core::code::Code;
+
+/// Something worth a line.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    Started {
+        enclave_id: &'a str,
+        key_id: &'a str,
+    },
+    KeyChanged {
+        key_id: &'a str,
+    },
+    ConnectionOpened,
+    ConnectionClosed,
+    BadFrame,
+    Rejected(Code),
+    Proved(Duration),
+    Refused(Code, Duration),
+    Panicked {
+        file: &'a str,
+        line: u32,
+    },
+    Stopping,
+}
+
+/// Writes one line.
+pub(crate) fn log(event: Event<'_>) {
+    eprintln!("zkpass-enclave: {event}");
+}
+
+/// Lets a panic say where it was, and never what: the message may quote data.
+pub(crate) fn silence_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let (file, line) = panic.location().map_or(("unknown", 0), |location| {
+            (location.file(), location.line())
+        });
+        log(Event::Panicked { file, line });
+    }));
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { enclave_id, key_id } => write!(
+                f,
+                "version {} started, unattested-development, enclave {enclave_id}, key {key_id}",
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::KeyChanged { key_id } => write!(f, "new key {key_id}"),
+            Self::ConnectionOpened => f.write_str("connection opened"),
+            Self::ConnectionClosed => f.write_str("connection closed"),
+            Self::BadFrame => f.write_str("connection closed after a malformed frame"),
+            Self::Rejected(code) => write!(f, "request rejected: {code}"),
+            Self::Proved(time) => write!(f, "proved in {} ms", time.as_millis()),
+            Self::Refused(code, time) => write!(f, "refused: {code} after {} ms", time.as_millis()),
+            Self::Panicked { file, line } => write!(f, "panic at {file}:{line}"),
+            Self::Stopping => f.write_str("stopping"),
+        }
+    }
+}

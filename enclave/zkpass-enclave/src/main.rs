@@ -1,0 +1,31 @@
+//! The `zkpass-enclave` program.
+
+use std::process::ExitCode;
+
+use zkpass_enclave::{
+    args::{self, Command, USAGE},
+    run,
+};
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Run(options)) => match run(&options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
+        Ok(Command::Help) => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Version) => {
+            println!("zkpass-enclave {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("zkpass-enclave: {error}");
+    ExitCode::from(2)
+}

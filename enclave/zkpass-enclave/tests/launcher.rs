@@ -1,0 +1,110 @@
+//! The launcher with a real enclave.
+
+mod common;
+
+use std::{path::Path, process::Command, time::Duration};
+
+use common::{Client, PROGRAM, honest};
+use tokio::{sync::watch, task::spawn_blocking, time::timeout};
+use zkpass_launcher::{Launcher, Options, State, Status};
+
+async fn launch() -> Launcher {
+    Launcher::start(Options::new(PROGRAM.into())).await.unwrap()
+}
+
+fn kill(process_id: u32) {
+    let process_id = process_id.to_string();
+    let kill = Command::new("kill").args(["-KILL", &process_id]).status();
+    assert!(kill.unwrap().success());
+}
+
+async fn reaches(
+    status: &mut watch::Receiver<Status>,
+    wanted: impl FnMut(&Status) -> bool,
+) -> Status {
+    *timeout(Duration::from_secs(60), status.wait_for(wanted))
+        .await
+        .expect("the state is not reached")
+        .unwrap()
+}
+
+fn process_id(status: Status) -> u32 {
+    match status.state {
+        State::Ready { process_id } => process_id,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_running(process_id: u32) -> bool {
+    Path::new(&format!("/proc/{process_id}")).exists()
+}
+
+#[tokio::test]
+async fn a_killed_enclave_is_noticed_and_started_again() {
+    let launcher = launch().await;
+    let socket = launcher.socket().to_owned();
+    let mut status = launcher.status();
+    let first = *status.borrow_and_update();
+    assert_eq!(first.generation, 1);
+
+    // Killed in the middle of a proof.
+    let working = socket.clone();
+    let (mut client, id) = spawn_blocking(move || {
+        let mut client = Client::connect(&working);
+        let (sealed, _) = client.seal(&honest());
+        let message = client.prove_message(sealed);
+        let id = client.send(message);
+        common::wait_until(|| client.running() == 1);
+        (client, id)
+    })
+    .await
+    .unwrap();
+    kill(process_id(first));
+    let gone = reaches(&mut status, |status| status.state == State::Restarting).await;
+    assert_eq!(gone.generation, 1);
+    let old = spawn_blocking(move || {
+        // The job has no answer: the connection is closed instead.
+        while let Some(frame) = client.receive() {
+            assert_ne!(frame.request_id, id);
+        }
+        client.info
+    })
+    .await
+    .unwrap();
+
+    let second = reaches(&mut status, |status| status.generation == 2).await;
+    assert_ne!(process_id(second), process_id(first));
+    let new = spawn_blocking(move || Client::connect(&socket).info)
+        .await
+        .unwrap();
+    assert_ne!(new.enclave_id, old.enclave_id);
+    assert_ne!(new.key_id, old.key_id);
+    launcher.shutdown().await;
+}
+
+#[tokio::test]
+async fn shutdown_ends_the_enclave_and_says_so() {
+    let launcher = launch().await;
+    let mut status = launcher.status();
+    let process_id = process_id(*status.borrow_and_update());
+    let directory = launcher.socket().parent().unwrap().to_owned();
+    assert!(is_running(process_id));
+    launcher.shutdown().await;
+    assert!(!is_running(process_id));
+    assert_eq!(status.borrow_and_update().state, State::Stopped);
+    assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn a_dropped_launcher_kills_the_enclave() {
+    let launcher = launch().await;
+    let process_id = process_id(*launcher.status().borrow());
+    drop(launcher);
+    timeout(Duration::from_secs(10), async {
+        while is_running(process_id) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the enclave is still there");
+}
