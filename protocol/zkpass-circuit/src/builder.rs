@@ -7,6 +7,7 @@
 use crate::field::{F, bit_of, from_bool, pow2, to_le_bytes};
 use bellpepper_core::{ConstraintSystem, Index, LinearCombination, SynthesisError, Variable};
 use ff::Field;
+use std::sync::OnceLock;
 
 /// A linear combination of circuit variables, with its value.
 #[derive(Clone, Debug)]
@@ -16,6 +17,11 @@ pub(crate) struct Lc {
 }
 
 const ONE: Variable = Variable(Index::Input(0));
+
+/// Where variables stand until [`Builder::finish`] places them: wide ones, then
+/// narrow ones. Indices of the constraint system itself stay below both.
+const WIDE: usize = 1 << 48;
+const NARROW: usize = 1 << 49;
 
 impl Lc {
     pub(crate) fn value(&self) -> F {
@@ -27,16 +33,19 @@ impl Lc {
         self.value == F::ONE
     }
 
-    fn linear_combination(&self) -> LinearCombination<F> {
-        let mut terms = self.terms.clone();
-        // In order of index the combination merges equal variables in linear time.
-        terms.sort_by_key(|(v, _)| match v.get_unchecked() {
+    /// The combination with its variables placed, equal ones merged.
+    fn placed(mut self, place: &impl Fn(Variable) -> Variable) -> LinearCombination<F> {
+        for (v, _) in &mut self.terms {
+            *v = place(*v);
+        }
+        // In order of index the combination merges equal variables cheaply.
+        self.terms.sort_by_key(|(v, _)| match v.get_unchecked() {
             Index::Input(i) => (0, i),
             Index::Aux(i) => (1, i),
         });
         let mut out = LinearCombination::zero();
         let mut pending: Option<(Variable, F)> = None;
-        for (var, coeff) in terms {
+        for (var, coeff) in self.terms {
             pending = match pending {
                 Some((v, c)) if v == var => Some((v, c + coeff)),
                 Some((v, c)) => {
@@ -59,12 +68,17 @@ impl Lc {
 
 /// Adds variables and constraints to a constraint system.
 ///
-/// Allocation errors are kept and reported by [`Builder::finish`], so that
-/// gadgets read as formulas.
+/// Variables and constraints are kept until [`Builder::finish`]: it allocates
+/// the wide variables (those that hold full field elements) before the narrow
+/// ones, because the proof system commits in rows and rows of small values are
+/// an order of magnitude cheaper.
 pub(crate) struct Builder<'a, CS: ConstraintSystem<F>> {
     cs: &'a mut CS,
     symbolic: bool,
-    names: usize,
+    inputs: usize,
+    wide: Vec<F>,
+    narrow: Vec<F>,
+    constraints: Vec<[Lc; 3]>,
     error: Option<SynthesisError>,
 }
 
@@ -74,14 +88,45 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
         Builder {
             cs,
             symbolic,
-            names: 0,
+            inputs: 0,
+            wide: vec![],
+            narrow: vec![],
+            constraints: vec![],
             error: None,
         }
     }
 
-    /// The first error met, if any.
+    /// Hands everything to the constraint system; the first error met, if any.
     pub(crate) fn finish(self) -> Result<(), SynthesisError> {
-        self.error.map_or(Ok(()), Err)
+        if let Some(e) = self.error {
+            return Err(e);
+        }
+        let mut first = None;
+        for (i, value) in self.wide.iter().chain(&self.narrow).enumerate() {
+            let variable = self.cs.alloc(|| format!("v{i}"), || Ok(*value))?;
+            first.get_or_insert(variable);
+        }
+        let first = match first.map(|v| v.get_unchecked()) {
+            Some(Index::Aux(i)) => i,
+            _ => 0,
+        };
+        #[cfg(test)]
+        crate::testing::note_placement(first);
+        let wide = self.wide.len();
+        let place = |v: Variable| match v.get_unchecked() {
+            Index::Aux(i) if i >= NARROW => Variable(Index::Aux(first + wide + (i - NARROW))),
+            Index::Aux(i) if i >= WIDE => Variable(Index::Aux(first + (i - WIDE))),
+            _ => v,
+        };
+        for (i, [a, b, c]) in self.constraints.into_iter().enumerate() {
+            self.cs.enforce(
+                || format!("c{i}"),
+                |_| a.placed(&place),
+                |_| b.placed(&place),
+                |_| c.placed(&place),
+            );
+        }
+        Ok(())
     }
 
     fn term(&self, var: Variable, value: F) -> Lc {
@@ -104,35 +149,39 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
     pub(crate) fn alloc(&mut self, value: F) -> Lc {
         #[cfg(test)]
         let value = crate::testing::override_next(value);
-        self.names += 1;
-        let n = self.names;
-        match self.cs.alloc(|| format!("v{n}"), || Ok(value)) {
-            Ok(var) => self.term(var, value),
-            Err(e) => self.fail(e),
-        }
+        let variable = Variable(Index::Aux(NARROW + self.narrow.len()));
+        self.narrow.push(value);
+        self.term(variable, value)
+    }
+
+    /// A new private variable whose value fills the field.
+    pub(crate) fn alloc_wide(&mut self, value: F) -> Lc {
+        #[cfg(test)]
+        let value = crate::testing::override_next(value);
+        let variable = Variable(Index::Aux(WIDE + self.wide.len()));
+        self.wide.push(value);
+        self.term(variable, value)
     }
 
     /// A variable that is only ever an inverse: where what it inverts is zero,
     /// nothing depends on it and it is free.
     pub(crate) fn alloc_inverse(&mut self, value: F) -> Lc {
         #[cfg(test)]
-        crate::testing::note_inverse();
-        self.alloc(value)
+        crate::testing::note_inverse(self.wide.len());
+        self.alloc_wide(value)
     }
 
     /// A new public variable.
     pub(crate) fn input(&mut self, value: F) -> Lc {
-        self.names += 1;
-        let n = self.names;
+        self.inputs += 1;
+        let n = self.inputs;
         match self.cs.alloc_input(|| format!("p{n}"), || Ok(value)) {
             Ok(var) => self.term(var, value),
-            Err(e) => self.fail(e),
+            Err(e) => {
+                self.error.get_or_insert(e);
+                self.zero()
+            }
         }
-    }
-
-    fn fail(&mut self, e: SynthesisError) -> Lc {
-        self.error.get_or_insert(e);
-        self.zero()
     }
 
     pub(crate) fn zero(&self) -> Lc {
@@ -160,13 +209,15 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
 
     pub(crate) fn add(&self, a: &Lc, b: &Lc) -> Lc {
         let mut out = a.clone();
-        self.accumulate(&mut out, F::ONE, b);
+        out.value += b.value;
+        out.terms.extend_from_slice(&b.terms);
         out
     }
 
     pub(crate) fn sub(&self, a: &Lc, b: &Lc) -> Lc {
         let mut out = a.clone();
-        self.accumulate(&mut out, -F::ONE, b);
+        out.value -= b.value;
+        out.terms.extend(b.terms.iter().map(|(v, c)| (*v, -*c)));
         out
     }
 
@@ -183,10 +234,13 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
 
     /// `acc += k * a`.
     pub(crate) fn accumulate(&self, acc: &mut Lc, k: F, a: &Lc) {
-        acc.value += k * a.value;
-        if self.symbolic {
-            acc.terms.extend(a.terms.iter().map(|(v, c)| (*v, *c * k)));
+        // Most values are bits.
+        if a.value == F::ONE {
+            acc.value += k;
+        } else if a.value != F::ZERO {
+            acc.value += k * a.value;
         }
+        acc.terms.extend(a.terms.iter().map(|(v, c)| (*v, *c * k)));
     }
 
     /// Sum of `coefficient * value`.
@@ -216,17 +270,9 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
 
     /// Enforces `a * b = c`.
     pub(crate) fn enforce(&mut self, a: &Lc, b: &Lc, c: &Lc) {
-        if !self.symbolic {
-            return;
+        if self.symbolic {
+            self.constraints.push([a.clone(), b.clone(), c.clone()]);
         }
-        self.names += 1;
-        let n = self.names;
-        self.cs.enforce(
-            || format!("c{n}"),
-            |_| a.linear_combination(),
-            |_| b.linear_combination(),
-            |_| c.linear_combination(),
-        );
     }
 
     /// Enforces `a = b` (1 constraint).
@@ -266,7 +312,7 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
     /// 1 if `a` is zero, else 0 (2 constraints). The inverse is free when `a`
     /// is zero; nothing depends on it then.
     pub(crate) fn is_zero(&mut self, a: &Lc) -> Lc {
-        let inverse = self.alloc_inverse(a.value.invert().unwrap_or(F::ZERO));
+        let inverse = self.alloc_inverse(inverse(a.value));
         let z = self.alloc(from_bool(a.value == F::ZERO));
         let nz = self.not(&z);
         self.enforce(a, &inverse, &nz);
@@ -282,7 +328,7 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
 
     /// Enforces `a != 0` (1 constraint).
     pub(crate) fn nonzero(&mut self, a: &Lc) {
-        let inverse = self.alloc(a.value.invert().unwrap_or(F::ZERO));
+        let inverse = self.alloc_wide(inverse(a.value));
         let one = self.one();
         self.enforce(a, &inverse, &one);
     }
@@ -321,7 +367,7 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
         debug_assert!(n <= 255);
         let bytes = to_le_bytes(a.value);
         let out: Vec<Lc> = (0..n).map(|i| self.bit(bit_of(&bytes, i))).collect();
-        let packed = self.radix(pow2(1), &out);
+        let packed = self.radix(F::from(2), &out);
         self.equal(&packed, a);
         out
     }
@@ -358,7 +404,7 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
     /// most `bound` (big-endian). Compares two 128-bit halves with a borrow
     /// (259 constraints).
     pub(crate) fn at_most(&mut self, bits: &[Lc], bound: &[u8; 32]) {
-        let two = pow2(1);
+        let two = F::from(2);
         let lo = self.radix(two, bits.iter().take(128));
         let hi = self.radix(two, bits.iter().skip(128).take(128));
         let bound_hi = crate::field::from_be_bytes(bound.get(..16).unwrap_or(&[]));
@@ -373,4 +419,33 @@ impl<'a, CS: ConstraintSystem<F>> Builder<'a, CS> {
         self.accumulate(&mut d_hi, -F::ONE, &borrow);
         self.bits(&d_hi, 128);
     }
+}
+
+/// The inverse, or zero. Small differences (depths, lengths) are looked up: an
+/// inversion costs as much as some hundred products.
+pub(crate) fn inverse(v: F) -> F {
+    const SMALL: usize = 160;
+    static TABLE: OnceLock<Vec<F>> = OnceLock::new();
+    if v == F::ZERO {
+        return F::ZERO;
+    }
+    let small = |v: F| {
+        let bytes = to_le_bytes(v);
+        let (low, high) = bytes.split_at(1);
+        let n = usize::from(low.first().copied().unwrap_or(0));
+        (n < SMALL && high.iter().all(|b| *b == 0)).then_some(n)
+    };
+    let table = || {
+        TABLE.get_or_init(|| {
+            (0..SMALL as u64)
+                .map(|i| F::from(i).invert().unwrap_or(F::ZERO))
+                .collect()
+        })
+    };
+    let looked_up = match (small(v), small(-v)) {
+        (Some(n), _) => table().get(n).copied(),
+        (None, Some(n)) => table().get(n).map(|i| -*i),
+        (None, None) => None,
+    };
+    looked_up.unwrap_or_else(|| v.invert().unwrap_or(F::ZERO))
 }

@@ -176,7 +176,7 @@ impl Core {
         // length = 64 * quotient + remainder; the quotient is a block.
         let ends = b.one_hot(token.blocks, length / 64);
         let remainder: Vec<Lc> = (0..6).map(|i| b.bit((length >> i) & 1 == 1)).collect();
-        let r = b.radix(pow2(1), &remainder);
+        let r = b.radix(F::from(2), &remainder);
         let r_zero = b.is_zero(&r);
         // The length field fits behind the mark if the remainder is at most 55.
         let [_, _, _, r3, r4, r5] = remainder.as_slice() else {
@@ -185,11 +185,7 @@ impl Core {
         let high = b.mul(r3, r4);
         let high = b.mul(&high, r5);
         let fits = b.not(&high);
-        let quotient = b.sum(
-            ends.iter()
-                .enumerate()
-                .map(|(j, e)| (F::from(j as u64), e)),
-        );
+        let quotient = b.sum(ends.iter().enumerate().map(|(j, e)| (F::from(j as u64), e)));
         let total = b.sum([(F::from(64), &quotient), (F::ONE, &r)]);
         // At least one payload character.
         let payload = b.sub(&total, &b.int(token.prefix_len as u64 + 1));
@@ -288,7 +284,11 @@ impl Core {
 
     /// Captured tokens, and from the match counts whether each was found. No
     /// edge may match twice.
-    fn captured<CS: ConstraintSystem<F>>(&self, b: &mut Builder<'_, CS>, shared: &[Lc]) -> Captured {
+    fn captured<CS: ConstraintSystem<F>>(
+        &self,
+        b: &mut Builder<'_, CS>,
+        shared: &[Lc],
+    ) -> Captured {
         captured(b, &self.plan, shared)
     }
 }
@@ -353,4 +353,3 @@ pub(crate) fn prefix_elements(token: &TokenPlan) -> Vec<(usize, usize, usize, us
     }
     out
 }
-

@@ -11,7 +11,9 @@ use sha2::{Digest, Sha256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock};
 use vega_prover::traits::snark::DigestHelperTrait;
-use vega_prover::vega_mc_zkp::{VegaMcPrepZkSNARK, VegaMcProverKey, VegaMcVerifierKey, VegaMcZkSNARK};
+use vega_prover::vega_mc_zkp::{
+    VegaMcPrepZkSNARK, VegaMcProverKey, VegaMcVerifierKey, VegaMcZkSNARK,
+};
 use zkpass_core::limits::{MAX_DOCUMENTS, MAX_PROOF_BYTES};
 use zkpass_core::statement::Statement;
 use zkpass_query::ast::Program;
@@ -177,7 +179,8 @@ pub(crate) fn prepare<'k>(
     statement: &Statement,
     witness: Witness,
 ) -> Result<Prepared<'k>, ProveError> {
-    let public = public::values(&keys.plan, &keys.program, statement).ok_or(ProveError::WrongShape)?;
+    let public =
+        public::values(&keys.plan, &keys.program, statement).ok_or(ProveError::WrongShape)?;
     let shared = Arc::new(witness.shared);
     let steps: Vec<Step> = (0..keys.plan.layout.blocks)
         .map(|index| Step {

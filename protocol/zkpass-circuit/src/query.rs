@@ -22,11 +22,8 @@ use zkpass_query::ast::{
 /// Public elements of one output: its type code (0: absent) and its value.
 pub(crate) const OUTPUT_WIDTH: usize = 1 + STRING_LIMBS;
 /// Type codes in the public elements.
-pub(crate) const CODES: [(Type, u64); 3] = [
-    (Type::Integer, 1),
-    (Type::String, 2),
-    (Type::Boolean, 3),
-];
+pub(crate) const CODES: [(Type, u64); 3] =
+    [(Type::Integer, 1), (Type::String, 2), (Type::Boolean, 3)];
 
 /// Which decoders of each field count: the witness of the `need` flags.
 pub(crate) type Needs = Vec<[bool; 3]>;
@@ -105,7 +102,11 @@ pub(crate) fn compile<CS: ConstraintSystem<F>>(
         captured,
         as_of,
         needs,
-        fields: program.fields.iter().map(|_| FieldState::default()).collect(),
+        fields: program
+            .fields
+            .iter()
+            .map(|_| FieldState::default())
+            .collect(),
         locals: vec![None; program.locals.len()],
         outputs,
     };
@@ -451,14 +452,7 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
         }
     }
 
-    fn compare(
-        &mut self,
-        op: CompareOp,
-        fold: bool,
-        left: &Expr,
-        right: &Expr,
-        live: &Live,
-    ) -> Lc {
+    fn compare(&mut self, op: CompareOp, fold: bool, left: &Expr, right: &Expr, live: &Live) -> Lc {
         if !matches!(op, CompareOp::Eq | CompareOp::Ne) {
             let l = self.integer(left, live);
             let r = self.integer(right, live);
@@ -749,7 +743,11 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
     fn need(&mut self, f: FieldId, k: usize, decodes: bool, default: &[F]) -> (Lc, Vec<Lc>) {
         let wanted = match self.needs {
             None => decodes,
-            Some(needs) => needs.get(f).and_then(|n| n.get(k)).copied().unwrap_or(false),
+            Some(needs) => needs
+                .get(f)
+                .and_then(|n| n.get(k))
+                .copied()
+                .unwrap_or(false),
         };
         let need = self.b.bit(wanted);
         let leaf = self.plan.field_leaf.get(f).copied().unwrap_or(0);

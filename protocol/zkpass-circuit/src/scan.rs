@@ -169,7 +169,9 @@ fn step(
             r.reset(true);
             r.in_string = true;
         }
-        b':' | b',' | b'{' | b'[' | b'}' | b']' => structure(plan, token, r, byte, counts, captures),
+        b':' | b',' | b'{' | b'[' | b'}' | b']' => {
+            structure(plan, token, r, byte, counts, captures)
+        }
         _ => append(plan, r, byte),
     }
 }

@@ -118,7 +118,7 @@ impl Picker<'_> {
         };
         let candidates: Vec<Lc> = (0..self.hot.len()).map(at).collect();
         let value = candidates.get(self.index).map_or(F::ZERO, Lc::value);
-        let out = b.alloc(value);
+        let out = b.alloc_wide(value);
         for (hot, candidate) in self.hot.iter().zip(&candidates) {
             let difference = b.sub(candidate, &out);
             b.zero_product(hot, &difference);
@@ -127,11 +127,7 @@ impl Picker<'_> {
     }
 
     /// The sum of the hot flags of blocks for which `f` holds.
-    fn flag<CS: ConstraintSystem<F>>(
-        &self,
-        b: &Builder<'_, CS>,
-        f: impl Fn(usize) -> bool,
-    ) -> Lc {
+    fn flag<CS: ConstraintSystem<F>>(&self, b: &Builder<'_, CS>, f: impl Fn(usize) -> bool) -> Lc {
         b.total(
             self.hot
                 .iter()
@@ -211,11 +207,7 @@ pub(crate) fn block<CS: ConstraintSystem<F>>(
     let layout = &plan.layout;
     let position = b.input(F::from(index as u64));
     let hot = b.one_hot(layout.blocks, index);
-    let sum = b.sum(
-        hot.iter()
-            .enumerate()
-            .map(|(j, h)| (F::from(j as u64), h)),
-    );
+    let sum = b.sum(hot.iter().enumerate().map(|(j, h)| (F::from(j as u64), h)));
     b.equal(&sum, &position);
     let picker = Picker { shared, hot, index };
 
@@ -238,7 +230,7 @@ pub(crate) fn block<CS: ConstraintSystem<F>>(
     let depth = unpack.take(b, DEPTH_BITS);
     let pending = unpack.take(b, plan.edges.len());
     unpack.finish(b, &elements_in);
-    let two = pow2(1);
+    let two = F::from(2);
     let part = |from: usize, to: usize| small.get(from..to).unwrap_or(&[]).to_vec();
     let one_of = |b: &Builder<'_, CS>, v: &[Lc]| v.first().cloned().unwrap_or_else(|| b.zero());
     let mut state = scanner::State {
@@ -264,7 +256,15 @@ pub(crate) fn block<CS: ConstraintSystem<F>>(
     after.at += 10;
     let next_message = after.take(b, 3);
 
-    let window = Window::new(b, plan, &picker, &bytes, &message, &next_head, &next_message);
+    let window = Window::new(
+        b,
+        plan,
+        &picker,
+        &bytes,
+        &message,
+        &next_head,
+        &next_message,
+    );
     let mut counts = vec![b.zero(); layout.counts];
     let owner = (0..plan.tokens.len())
         .map(|t| picker.flag(b, |j| plan.block_owner(j).0 == t))
@@ -336,7 +336,7 @@ pub(crate) fn split_words<CS: ConstraintSystem<F>>(
 
 /// The packing of words, most significant first.
 fn join_words<CS: ConstraintSystem<F>>(b: &Builder<'_, CS>, words: &[Vec<Lc>]) -> Lc {
-    b.radix(pow2(1), words.iter().rev().flatten())
+    b.radix(F::from(2), words.iter().rev().flatten())
 }
 
 fn hash<CS: ConstraintSystem<F>>(
@@ -374,7 +374,7 @@ fn byte_bits(words: &[Vec<Lc>], i: usize) -> Vec<Lc> {
 }
 
 fn byte_of<CS: ConstraintSystem<F>>(b: &Builder<'_, CS>, words: &[Vec<Lc>], i: usize) -> Lc {
-    b.radix(pow2(1), &byte_bits(words, i))
+    b.radix(F::from(2), &byte_bits(words, i))
 }
 
 /// Flags of the bytes that belong to the message; the others must be the
@@ -390,7 +390,7 @@ fn padding<CS: ConstraintSystem<F>>(
     let first_pad = b.bit((v >> 7) & 1 == 1);
     let last = b.bit((v >> 8) & 1 == 1);
     let length: Vec<Lc> = (0..16).map(|i| b.bit((v >> (9 + i)) & 1 == 1)).collect();
-    let length = b.radix(pow2(1), &length);
+    let length = b.radix(F::from(2), &length);
     // The count is what remains of the control element.
     let mut count = control;
     b.accumulate(&mut count, -pow2(7), &first_pad);
@@ -421,11 +421,8 @@ fn padding<CS: ConstraintSystem<F>>(
         }
     }
     // The last two bytes hold the length in bits (below 2^16) of the last block.
-    if let (
-        [.., m62, m63],
-        [.., b62, b63],
-        [.., mark62, _],
-    ) = (message.as_slice(), bytes, marks.as_slice())
+    if let ([.., m62, m63], [.., b62, b63], [.., mark62, _]) =
+        (message.as_slice(), bytes, marks.as_slice())
     {
         let outside = b.not(m62);
         let mut wrong = b.sum([(F::from(256), b62), (F::ONE, b63)]);
@@ -457,7 +454,7 @@ impl Window {
         next_message: &[Lc],
     ) -> Window {
         let mut characters = bytes.to_vec();
-        characters.extend(next_head.iter().map(|bits| b.radix(pow2(1), bits)));
+        characters.extend(next_head.iter().map(|bits| b.radix(F::from(2), bits)));
         let mut flags = message.to_vec();
         flags.extend(next_message.iter().cloned());
         let mut phases: Vec<usize> = plan.tokens.iter().map(|t| t.phase()).collect();
@@ -512,9 +509,8 @@ impl Window {
         row.chunks(8)
             .zip(active.iter().skip(1))
             .map(|(bits, a)| {
-                let bits = std::array::from_fn(|i| {
-                    bits.get(7 - i).cloned().unwrap_or_else(|| b.zero())
-                });
+                let bits =
+                    std::array::from_fn(|i| bits.get(7 - i).cloned().unwrap_or_else(|| b.zero()));
                 (bits, a.clone())
             })
             .collect()

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
-    static INVERSES: RefCell<BTreeSet<usize>> = const { RefCell::new(BTreeSet::new()) };
+    static FIRST: Cell<usize> = const { Cell::new(0) };
+    static INVERSES: RefCell<BTreeSet<(usize, usize)>> = const { RefCell::new(BTreeSet::new()) };
     static OVERRIDE: Cell<Option<(usize, F)>> = const { Cell::new(None) };
 }
 
@@ -31,9 +32,16 @@ pub(crate) fn override_next(value: F) -> F {
     })
 }
 
-/// Called by the builder before it allocates an inverse.
-pub(crate) fn note_inverse() {
-    INVERSES.with(|i| i.borrow_mut().insert(ALLOCATED.with(Cell::get)));
+/// Called by the builder before it allocates an inverse as its `wide`-th wide
+/// variable.
+pub(crate) fn note_inverse(wide: usize) {
+    let order = ALLOCATED.with(Cell::get);
+    INVERSES.with(|i| i.borrow_mut().insert((order, wide)));
+}
+
+/// Called by the builder with the index of its first variable.
+pub(crate) fn note_placement(first: usize) {
+    FIRST.with(|f| f.set(first));
 }
 
 /// Runs `f` with `delta` added to the `n`-th allocated value (from 0).
@@ -136,15 +144,21 @@ impl Checker {
 }
 
 /// Of the variables of the last circuit built, those that are free although
-/// they are no inverse; `outside` variables were allocated before the builder's.
-pub(crate) fn unexplained(free: &[usize], outside: usize) -> Vec<usize> {
+/// they are no inverse.
+pub(crate) fn unexplained(free: &[usize]) -> Vec<usize> {
+    let first = FIRST.with(Cell::get);
     INVERSES.with(|inverses| {
-        let inverses = inverses.borrow();
+        let inverses: BTreeSet<usize> = inverses.borrow().iter().map(|(_, w)| first + w).collect();
         free.iter()
             .copied()
-            .filter(|i| *i < outside || !inverses.contains(&(i - outside)))
+            .filter(|i| !inverses.contains(i))
             .collect()
     })
+}
+
+/// Whether the `n`-th allocation of the last circuit built was an inverse.
+pub(crate) fn was_inverse(n: usize) -> bool {
+    INVERSES.with(|i| i.borrow().iter().any(|(order, _)| *order == n))
 }
 
 fn row(lc: &LinearCombination<F>) -> Row {

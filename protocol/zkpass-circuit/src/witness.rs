@@ -104,7 +104,11 @@ impl Witness {
                     let byte = blocks.get(j).and_then(|b| b.get(i)).copied();
                     (byte.unwrap_or(0), 64 * j + i < message.len())
                 });
-                for (k, v) in registers.packed(head, layout.packed).into_iter().enumerate() {
+                for (k, v) in registers
+                    .packed(head, layout.packed)
+                    .into_iter()
+                    .enumerate()
+                {
                     set(layout.state(slot, k), v);
                 }
                 for (k, v) in registers.limbs(layout.limbs).into_iter().enumerate() {

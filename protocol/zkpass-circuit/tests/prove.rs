@@ -51,18 +51,32 @@ fn prove(data: &str) -> Answer {
 
 fn check(a: &Answer, proof: &[u8]) -> Result<(), ProofError> {
     let program = zkpass_query::compile(QUERY, &[""]).unwrap();
-    let keys = cache().get(&program, &Shape::of_statement(&a.statement)).unwrap();
+    let keys = cache()
+        .get(&program, &Shape::of_statement(&a.statement))
+        .unwrap();
     verify(&keys, &program, &a.statement, proof)
 }
 
 #[test]
 fn a_proof_verifies_and_nothing_near_it_does() {
     let honest = prove(DATA);
-    let names: Vec<_> = honest.statement.output.iter().map(|o| o.name.as_str()).collect();
+    let names: Vec<_> = honest
+        .statement
+        .output
+        .iter()
+        .map(|o| o.name.as_str())
+        .collect();
     assert_eq!(names, ["adult", "first_name"]);
-    assert_eq!(honest.statement.output[1].value, OutputValue::String("Dewi".into()));
+    assert_eq!(
+        honest.statement.output[1].value,
+        OutputValue::String("Dewi".into())
+    );
     check(&honest, &honest.proof).unwrap();
-    assert!(honest.proof.len() <= 120 * 1024, "{} bytes", honest.proof.len());
+    assert!(
+        honest.proof.len() <= 120 * 1024,
+        "{} bytes",
+        honest.proof.len()
+    );
 
     // A byte of the proof, here and there.
     for i in (0..honest.proof.len()).step_by(honest.proof.len() / 40) {
@@ -98,7 +112,9 @@ fn a_proof_verifies_and_nothing_near_it_does() {
         ("nonce", |s| s.nonce = Some("n-2".into())),
         ("audience", |s| s.audience = Some("a".into())),
         ("as of", |s| s.as_of = Date::new(2026, 3, 2).unwrap()),
-        ("output", |s| s.output[0].value = OutputValue::Boolean(false)),
+        ("output", |s| {
+            s.output[0].value = OutputValue::Boolean(false)
+        }),
         ("less output", |s| {
             s.output.pop();
         }),
@@ -112,6 +128,10 @@ fn a_proof_verifies_and_nothing_near_it_does() {
             proof: honest.proof.clone(),
         };
         change(&mut bad.statement);
-        assert_eq!(check(&bad, &bad.proof), Err(ProofError::PublicValueMismatch), "{name}");
+        assert_eq!(
+            check(&bad, &bad.proof),
+            Err(ProofError::PublicValueMismatch),
+            "{name}"
+        );
     }
 }

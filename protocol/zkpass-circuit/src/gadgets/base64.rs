@@ -1,7 +1,7 @@
 //! Base64url characters (RFC 4648 section 5).
 
 use crate::builder::{Builder, Lc};
-use crate::field::{F, low_u64, pow2};
+use crate::field::{F, low_u64};
 use bellpepper_core::ConstraintSystem;
 
 /// The six bits of a character, least significant first.
@@ -40,7 +40,7 @@ pub(crate) fn decode<CS: ConstraintSystem<F>>(
     let p43_21 = b.mul(&p43, &p21);
     let ge62 = b.mul(b5, &p43_21);
     let eq63 = b.mul(&ge62, b0);
-    let mut symbol = b.radix(pow2(1), &bits);
+    let mut symbol = b.radix(F::from(2), &bits);
     let step = |b: &Builder<'_, CS>, s: &mut Lc, flag: &Lc, by: i64| {
         b.accumulate(s, crate::field::from_i64(by), flag);
     };

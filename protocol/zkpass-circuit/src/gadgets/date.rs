@@ -66,7 +66,9 @@ pub(crate) fn parse<CS: ConstraintSystem<F>>(
     limb: &Lc,
     format: DateFormat,
 ) -> Date {
-    let token = token_bytes(&[limb.value()]).map(|t| t.0).unwrap_or_default();
+    let token = token_bytes(&[limb.value()])
+        .map(|t| t.0)
+        .unwrap_or_default();
     let parts = native(&token);
     let separators = [b'/', b'-', b'.'];
     let chosen = separators.iter().position(|s| *s == parts.separator);
@@ -123,7 +125,7 @@ fn digit<CS: ConstraintSystem<F>>(
         let high = b.add(b1, b2);
         b.zero_product(b3, &high);
     }
-    b.radix(pow2(1), &bits)
+    b.radix(F::from(2), &bits)
 }
 
 /// One or two digits; the tens digit is at most 3.
@@ -167,9 +169,8 @@ fn year_field<CS: ConstraintSystem<F>>(
         b.accumulate(&mut character, F::from(48), &b.one());
         push(b, text, &character);
     }
-    let pair = |b: &Builder<'_, CS>, at: usize| {
-        b.radix(F::from(10), digits.iter().skip(at).take(2).rev())
-    };
+    let pair =
+        |b: &Builder<'_, CS>, at: usize| b.radix(F::from(10), digits.iter().skip(at).take(2).rev());
     let (century, in_century) = (pair(b, 0), pair(b, 2));
     Year {
         value: b.sum([(F::from(100), &century), (F::ONE, &in_century)]),
@@ -188,12 +189,7 @@ fn validate<CS: ConstraintSystem<F>>(
     b.nonzero(&year.value);
     let m = low_u64(month.value()) as usize;
     let month_flags = b.one_hot(12, m.saturating_sub(1).min(11));
-    let sum = b.sum(
-        month_flags
-            .iter()
-            .zip(1u64..)
-            .map(|(f, n)| (F::from(n), f)),
-    );
+    let sum = b.sum(month_flags.iter().zip(1u64..).map(|(f, n)| (F::from(n), f)));
     b.equal(&sum, &month);
     // Leap years: divisible by four, and centuries only by 400.
     let by_four = divisible_by_four(b, &year.in_century);

@@ -300,10 +300,10 @@ fn on_curve<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, p: &Point) {
 
 /// The slope `dy / dx`; unsatisfiable if `dx` is 0 (2 constraints).
 fn slope<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, dx: &Lc, dy: &Lc) -> Lc {
-    let inverse = b.alloc(dx.value().invert().unwrap_or(F::ZERO));
+    let inverse = b.alloc_wide(dx.value().invert().unwrap_or(F::ZERO));
     let one = b.one();
     b.enforce(dx, &inverse, &one);
-    let slope = b.alloc(dy.value() * inverse.value());
+    let slope = b.alloc_wide(dy.value() * inverse.value());
     b.enforce(&slope, dx, dy);
     slope
 }
@@ -312,7 +312,7 @@ fn slope<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, dx: &Lc, dy: &Lc) -> 
 /// coordinates `x1` and `x2` (1 constraint).
 fn third_x<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, slope: &Lc, x1: &Lc, x2: &Lc) -> Lc {
     let sum = b.add(x1, x2);
-    let x = b.alloc(slope.value().square() - sum.value());
+    let x = b.alloc_wide(slope.value().square() - sum.value());
     let squared = b.add(&x, &sum);
     b.enforce(slope, slope, &squared);
     x
@@ -326,7 +326,7 @@ fn reflected_y<CS: ConstraintSystem<F>>(
     x: &Lc,
 ) -> Lc {
     let run = b.sub(&p.x, x);
-    let y = b.alloc(slope.value() * run.value() - p.y.value());
+    let y = b.alloc_wide(slope.value() * run.value() - p.y.value());
     let rise = b.add(&y, &p.y);
     b.enforce(slope, &run, &rise);
     y
@@ -358,7 +358,7 @@ fn double_and_add<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, p: &Point, q
     let gap = b.sub(&p.x, &x);
     let twice_y = b.add(&p.y, &p.y);
     let inverse = gap.value().invert().unwrap_or(F::ZERO);
-    let second = b.alloc(twice_y.value() * inverse - first.value());
+    let second = b.alloc_wide(twice_y.value() * inverse - first.value());
     let slopes = b.add(&first, &second);
     b.enforce(&slopes, &gap, &twice_y);
     let x = third_x(b, &second, &p.x, &x);

@@ -10,7 +10,7 @@
 //!
 //! Nothing is assumed of what strings hold.
 
-use crate::builder::{Builder, Lc};
+use crate::builder::{Builder, Lc, inverse};
 use crate::field::{F, from_bool, pow2};
 use crate::plan::{COUNT_BITS, COUNTS_PER_ELEMENT, Entry, LIMB_BYTES, Plan};
 use crate::scan::typed_limbs;
@@ -117,7 +117,7 @@ fn classify<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, bits: &[Lc; 8]) ->
     let control = b.mul(&hi0, &controls);
     let blank = b.mul(&hi2, &lo_0);
     Class {
-        byte: b.radix(pow2(1), bits),
+        byte: b.radix(F::from(2), bits),
         quote: b.mul(&hi2, &lo_2),
         comma: b.mul(&hi2, &lo_c),
         colon: b.mul(&hi3, &lo_a),
@@ -187,7 +187,12 @@ pub(crate) fn byte<CS: ConstraintSystem<F>>(
         b.accumulate(first, pow2(250), q);
         b.accumulate(first, pow2(251), li);
     }
-    members(b, context, &typed, d, &colon, &b.add(&comma, &close), pending, counts);
+    let events = Events {
+        structure: &structure,
+        colon: &colon,
+        end: &b.add(&comma, &close),
+    };
+    members(b, context, &typed, d, &events, pending, counts);
 
     // Depth.
     let d_next = b.sub(&b.add(d, &open), &close);
@@ -202,13 +207,13 @@ pub(crate) fn byte<CS: ConstraintSystem<F>>(
     let live = b.mul(&wanted, &alive);
     let poison = b.mul(&in_backslash, &alive);
     let append = b.sub(&live, &poison);
-    let limb_full = b.is_equal(t, &b.int(LIMB_BYTES as u64));
+    let limb_full = is_full(b, t);
     let full = b.mul(&append, &limb_full);
     let (freeze, shift) = if context.plan.limbs == 1 {
         (full.clone(), b.zero())
     } else {
-        let top = b.is_equal(li, &b.int(context.plan.limbs as u64 - 1));
-        let freeze = b.mul(&full, &top);
+        let top = b.int(context.plan.limbs as u64 - 1);
+        let freeze = equal_where(b, &full, li, &top);
         let shift = b.sub(&full, &freeze);
         (freeze, shift)
     };
@@ -232,7 +237,7 @@ pub(crate) fn byte<CS: ConstraintSystem<F>>(
     b.accumulate(&mut added, F::from(256), &shift);
     let (h_next, completed) = match limbs.split_first() {
         Some((h, rest)) => {
-            let h_next = b.alloc(a.value() * h.value() + added.value());
+            let h_next = b.alloc_wide(a.value() * h.value() + added.value());
             let grown = b.sub(&h_next, &added);
             b.enforce(&a, h, &grown);
             // Completed limbs shift down, or are cleared by a reset.
@@ -240,9 +245,10 @@ pub(crate) fn byte<CS: ConstraintSystem<F>>(
             let mut previous = h.clone();
             let mut out = vec![];
             for g in rest {
-                let cleared = b.mul(&clear, g);
+                let cleared = b.alloc_wide(clear.value() * g.value());
+                b.enforce(&clear, g, &cleared);
                 let kept = b.sub(g, &cleared);
-                let g_next = b.alloc(kept.value() + shift.value() * previous.value());
+                let g_next = b.alloc_wide(kept.value() + shift.value() * previous.value());
                 let moved = b.sub(&g_next, &kept);
                 b.enforce(&shift, &previous, &moved);
                 previous = g.clone();
@@ -276,15 +282,52 @@ pub(crate) fn byte<CS: ConstraintSystem<F>>(
     limbs.extend(completed);
 }
 
+/// `flag` and `a = c`, for a boolean `flag` (2 constraints). Unlike a product with
+/// [`Builder::is_equal`] this needs an inverse, which is costly to commit to, only
+/// where `flag` is set.
+fn equal_where<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, flag: &Lc, a: &Lc, c: &Lc) -> Lc {
+    let difference = b.sub(a, c);
+    let z = b.alloc(from_bool(flag.is_one() && difference.value() == F::ZERO));
+    b.zero_product(&z, &difference);
+    let missed = b.sub(flag, &z);
+    let inverse = if missed.value() == F::ZERO {
+        F::ZERO
+    } else {
+        inverse(difference.value())
+    };
+    let inverse = b.alloc_inverse(inverse);
+    b.enforce(&difference, &inverse, &missed);
+    z
+}
+
+/// Whether a limb of `t <= 31` bytes is full (8 constraints). Shows `t <= 30` by
+/// its bits where it is not: again to do without an inverse.
+fn is_full<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, t: &Lc) -> Lc {
+    let left = b.sub(&b.int(LIMB_BYTES as u64), t);
+    let z = b.bit(left.value() == F::ZERO);
+    b.zero_product(&z, &left);
+    let mut rest = b.sub(&left, &b.one());
+    b.accumulate(&mut rest, F::ONE, &z);
+    b.bits(&rest, 5);
+    z
+}
+
+/// What a byte is outside strings.
+struct Events<'e> {
+    /// Any of `{}[]:,`.
+    structure: &'e Lc,
+    colon: &'e Lc,
+    /// A comma or a closing bracket.
+    end: &'e Lc,
+}
+
 /// Matches names at colons and ends values at commas and closing brackets.
-#[expect(clippy::too_many_arguments, reason = "one byte's events, used once")]
 fn members<CS: ConstraintSystem<F>>(
     b: &mut Builder<'_, CS>,
     context: &Context<'_>,
     typed: &[Lc],
     depth: &Lc,
-    colon: &Lc,
-    end: &Lc,
+    events: &Events<'_>,
     pending: &mut [Lc],
     counts: &mut [Lc],
 ) {
@@ -296,7 +339,8 @@ fn members<CS: ConstraintSystem<F>>(
         let level = match levels.iter().find(|(l, _)| *l == node.depth) {
             Some((_, z)) => z.clone(),
             None => {
-                let z = b.is_equal(depth, &b.int(node.depth));
+                let at = b.int(node.depth);
+                let z = equal_where(b, events.structure, depth, &at);
                 levels.push((node.depth, z.clone()));
                 z
             }
@@ -311,8 +355,8 @@ fn members<CS: ConstraintSystem<F>>(
             Some(entered) => b.mul(&entered, &level),
             None => b.zero(),
         };
-        names_at.push(b.mul(&here, colon));
-        ends_at.push(b.mul(&here, end));
+        names_at.push(b.mul(&here, events.colon));
+        ends_at.push(b.mul(&here, events.end));
     }
     for (i, edge) in plan.edges.iter().enumerate() {
         let (Some(g), Some(v), Some(p), Some(name)) = (
@@ -339,8 +383,12 @@ fn members<CS: ConstraintSystem<F>>(
         let mut missed = b.sub(g, &m);
         for (k, d) in differences.iter().enumerate() {
             let last = k + 1 == differences.len();
-            let inverse = d.value().invert().unwrap_or(F::ZERO);
-            let inverse = b.alloc_inverse(missed.value() * inverse);
+            let inverse = if missed.value() == F::ZERO {
+                F::ZERO
+            } else {
+                missed.value() * inverse(d.value())
+            };
+            let inverse = b.alloc_inverse(inverse);
             if last {
                 b.enforce(d, &inverse, &missed);
             } else {

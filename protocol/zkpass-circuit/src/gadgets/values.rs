@@ -77,7 +77,7 @@ pub(crate) fn integer<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, limb: &L
             let high = b.add(b1, b2);
             b.zero_product(b3, &high);
         }
-        let digit = b.radix(pow2(1), &bits);
+        let digit = b.radix(F::from(2), &bits);
         if let Some(a) = present.last()
             && k > 0
         {
@@ -159,8 +159,8 @@ pub(crate) fn require_string<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, l
     let raw = to_le_bytes(limb.value());
     let h: Vec<Lc> = (0..249).map(|i| b.bit(bit_of(&raw, i))).collect();
     let completed: Vec<Lc> = (0..2).map(|i| b.bit(bit_of(&raw, 251 + i))).collect();
-    let h = b.radix(pow2(1), &h);
-    let completed = b.radix(pow2(1), &completed);
+    let h = b.radix(F::from(2), &h);
+    let completed = b.radix(F::from(2), &completed);
     b.nonzero(&h);
     let mut whole = b.constant(string_mark());
     b.accumulate(&mut whole, F::ONE, &h);
@@ -235,7 +235,7 @@ impl Text {
             let mut byte = b.zero();
             for (i, c) in completed.iter().enumerate() {
                 if let Some(bits) = bytes.get(i * LIMB_BYTES + n) {
-                    let v = b.radix(pow2(1), bits);
+                    let v = b.radix(F::from(2), bits);
                     let part = b.mul(c, &v);
                     b.accumulate(&mut byte, F::ONE, &part);
                 }
@@ -273,7 +273,7 @@ impl Text {
                 let Some(bits) = self.bytes.get(at + n * LIMB_BYTES + i) else {
                     return b.zero();
                 };
-                let mut byte = b.radix(pow2(1), bits);
+                let mut byte = b.radix(F::from(2), bits);
                 let mut wanted = *c;
                 if fold && c.is_ascii_alphabetic() {
                     // Upper and lower case differ in bit 5 alone.
@@ -396,7 +396,7 @@ impl Text {
                 let p43 = b.mul(b4, b3);
                 let low3 = b.or(b2, &p10);
                 let above = b.mul(&p43, &low3);
-                let low = b.radix(pow2(1), [b0, b1, b2, b3, b4]);
+                let low = b.radix(F::from(2), [b0, b1, b2, b3, b4]);
                 let none = b.is_zero(&low);
                 let inside = b.sub(&b.not(&above), &none);
                 let n5 = b.not(b5);
@@ -404,7 +404,7 @@ impl Text {
                 let high = b.mul(b6, &n5);
                 let high = b.mul(&high, &n7);
                 let capital = b.mul(&high, &inside);
-                let mut byte = b.radix(pow2(1), bits);
+                let mut byte = b.radix(F::from(2), bits);
                 b.accumulate(&mut byte, F::from(32), &capital);
                 byte
             })

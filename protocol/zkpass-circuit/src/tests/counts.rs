@@ -38,20 +38,33 @@ fn constraints() {
         ));
     };
     let exists = r#"[{"output": {"e": {"exists": {"dvar": "a"}}}}]"#;
-    note("one boolean", Case::new(exists, &single(r#"{"a":1}"#), as_of));
-    for filler in [0, 300, 800, 2000] {
-        note("bank loan", Case::new(LOAN, &single(&loan_payload(filler)), as_of));
-    }
-    let two = [("a", "{\"data\":{\"n\":1}}", "k"), ("b", "{\"data\":{\"n\":1}}", "kk")].map(
-        |(tag, payload, kid)| Document {
-            tag,
-            profile: Profile::Zkpass,
-            payload,
-            kid: Some(kid),
-        },
+    note(
+        "one boolean",
+        Case::new(exists, &single(r#"{"a":1}"#), as_of),
     );
+    for filler in [0, 300, 800, 2000] {
+        note(
+            "bank loan",
+            Case::new(LOAN, &single(&loan_payload(filler)), as_of),
+        );
+    }
+    let two = [
+        ("a", "{\"data\":{\"n\":1}}", "k"),
+        ("b", "{\"data\":{\"n\":1}}", "kk"),
+    ]
+    .map(|(tag, payload, kid)| Document {
+        tag,
+        profile: Profile::Zkpass,
+        payload,
+        kid: Some(kid),
+    });
     let join = r#"[{"output": {"same": {"==": [{"dvar": "a.n"}, {"dvar": "b.n"}]}}}]"#;
     note("two documents", Case::new(join, &two, as_of));
     let expected = include_str!("counts.txt");
-    assert_eq!(rows.join("\n"), expected.trim_end(), "\n{}\n", rows.join("\n"));
+    assert_eq!(
+        rows.join("\n"),
+        expected.trim_end(),
+        "\n{}\n",
+        rows.join("\n")
+    );
 }

@@ -18,7 +18,7 @@ use crate::{PROOF_SYSTEM, Shape, VERSION, public};
 use std::sync::Arc;
 use zkpass_core::date::Date;
 use zkpass_core::jws::{Compact, Header, sign};
-use zkpass_core::keys::SigningKey;
+use zkpass_core::keys::{PublicKey, SigningKey};
 use zkpass_core::statement::{OutputEntry, Statement, TokenStatement};
 use zkpass_core::user_data::{Profile, data_root};
 use zkpass_query::ast::Program;
@@ -46,11 +46,37 @@ pub(crate) fn date(y: u16, m: u8, d: u8) -> Date {
     Date::new(y, m, d).unwrap()
 }
 
+/// Signs payloads with keys made from seeds.
+fn sign_all(
+    payloads: &[(String, Option<String>)],
+    seeds: &[u8],
+) -> Vec<(SignedToken, PublicKey, String)> {
+    payloads
+        .iter()
+        .zip(seeds)
+        .map(|((payload, kid), seed)| {
+            let key = SigningKey::from_bytes(&[*seed; 32]).unwrap();
+            let header = Header::new("JWT", kid.as_deref());
+            let text = sign(&header, payload.as_bytes(), &key);
+            let token = Compact::parse(&text).unwrap();
+            let input = token.signing_input().as_bytes().to_vec();
+            let digest: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&input).into();
+            let public = key.public().coordinates();
+            let signature = SignatureWitness::new(&public, &digest, &token.signature()).unwrap();
+            let signed = SignedToken {
+                signing_input: input,
+                signature,
+            };
+            (signed, key.public(), token.header_b64().to_owned())
+        })
+        .collect()
+}
+
 /// Everything a proof is made of, before proving.
 pub(crate) struct Case {
+    payloads: Vec<(String, Option<String>)>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) program: Arc<Program>,
-    pub(crate) shape: Shape,
     pub(crate) statement: Statement,
     pub(crate) witness: Witness,
     pub(crate) evaluated: Result<Vec<OutputEntry>, EvalError>,
@@ -62,31 +88,23 @@ impl Case {
     pub(crate) fn new(script: &str, documents: &[Document<'_>], as_of: Date) -> Case {
         let tags: Vec<&str> = documents.iter().map(|d| d.tag).collect();
         let program = Arc::new(zkpass_query::compile(script, &tags).unwrap());
-        let mut statements = vec![];
-        let mut signed = vec![];
-        for (i, d) in documents.iter().enumerate() {
-            let key = SigningKey::from_bytes(&[i as u8 + 7; 32]).unwrap();
-            let text = sign(&Header::new("JWT", d.kid), d.payload.as_bytes(), &key);
-            let token = Compact::parse(&text).unwrap();
-            let input = token.signing_input().as_bytes().to_vec();
-            let digest: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(&input).into();
-            statements.push(TokenStatement {
+        let payloads: Vec<_> = documents
+            .iter()
+            .map(|d| (d.payload.to_owned(), d.kid.map(str::to_owned)))
+            .collect();
+        let keys: Vec<u8> = (7..).take(documents.len()).collect();
+        let signed = sign_all(&payloads, &keys);
+        let statements = documents
+            .iter()
+            .zip(&signed)
+            .map(|(d, s)| TokenStatement {
                 tag: d.tag.to_owned(),
                 profile: d.profile,
-                issuer_key: key.public(),
-                header: token.header_b64().to_owned(),
-                blocks: bucket_for(input.len()).unwrap(),
-            });
-            signed.push(SignedToken {
-                signature: SignatureWitness::new(
-                    &key.public().coordinates(),
-                    &digest,
-                    &token.signature(),
-                )
-                .unwrap(),
-                signing_input: input,
-            });
-        }
+                issuer_key: s.1,
+                header: s.2.clone(),
+                blocks: bucket_for(s.0.signing_input.len()).unwrap(),
+            })
+            .collect();
         let evaluated = (|| {
             let parsed: Vec<_> = documents
                 .iter()
@@ -111,15 +129,24 @@ impl Case {
         };
         let shape = Shape::of_statement(&statement);
         let plan = Arc::new(Plan::new(&program, &shape));
+        let signed = signed.into_iter().map(|s| s.0).collect();
         let witness = Witness::new(&plan, &program, signed, as_of);
         Case {
+            payloads,
             plan,
             program,
-            shape,
             statement,
             witness,
             evaluated,
         }
+    }
+
+    /// Signs the payloads again, with other keys, and replaces the witness; the
+    /// statement stays.
+    pub(crate) fn sign_with(&mut self, seeds: &[u8]) {
+        let signed = sign_all(&self.payloads, seeds);
+        let signed = signed.into_iter().map(|s| s.0).collect();
+        self.witness = Witness::new(&self.plan, &self.program, signed, self.statement.as_of);
     }
 
     pub(crate) fn core(&self) -> Core {
@@ -136,6 +163,11 @@ impl Case {
     pub(crate) fn core_system(&self) -> Checker {
         let core = self.core();
         self.system(|b, shared| core.relation(b, shared))
+    }
+
+    pub(crate) fn satisfied_core(&self, core: &Core) -> bool {
+        self.system(|b, shared| core.relation(b, shared))
+            .satisfied()
     }
 
     pub(crate) fn step_system(&self, index: usize) -> Checker {

@@ -17,32 +17,56 @@ const SCRIPT: &str = r#"[
 /// `-` for absent.
 fn run(payload: &str) -> String {
     let case = Case::new(SCRIPT, &single(payload), date(2026, 3, 1));
-    let output = case.evaluated.as_ref().unwrap_or_else(|e| panic!("{payload}: {e}"));
+    let output = case
+        .evaluated
+        .as_ref()
+        .unwrap_or_else(|e| panic!("{payload}: {e}"));
     assert_eq!(case.refused_by(), None, "{payload}");
     case.program
         .outputs
         .iter()
-        .map(|name| {
-            match output.iter().find(|o| o.name == *name).map(|o| &o.value) {
+        .map(
+            |name| match output.iter().find(|o| o.name == *name).map(|o| &o.value) {
                 Some(OutputValue::Boolean(true)) => '1',
                 Some(OutputValue::Boolean(false)) => '0',
                 _ => '-',
-            }
-        })
+            },
+        )
         .collect()
 }
 
 #[test]
 fn decoys_do_not_match() {
     for (payload, expected) in [
-        (r#"{"age":30,"p":{"name":"Dewi"},"c":{"addr":{"city":"Jakarta"}}}"#, "11111"),
-        ("{ \"age\" :\t17 ,\n\"p\" : { \"name\" : \"De\" } ,\r\"c\":{\"x\":[1,{\"city\":\"no\"}],\"addr\":{\"city\":\"a:b,c}\"} } }", "11100"),
-        (r#"{"x":"\"age\":99,","y":{"age":77},"z":[{"age":66}],"p":{"q":{"name":"no"},"name":"Dewi"},"age":1,"name":"top"}"#, "11001"),
-        (r#"{"age":1,"x":{"age":2},"y":"},\"age\":3","c":{"addr":[{"city":"no"}],"city":"no"}}"#, "1000-"),
-        (r#"{"agee":5,"ag":6,"AGE":8,"p":"name","name":"x","c":{"addr":"city","city":"y"}}"#, "000--"),
-        (r#"{"x":"a\\","age":20,"y":"\\\"","p":{"name":"Dewi"}}"#, "11011"),
+        (
+            r#"{"age":30,"p":{"name":"Dewi"},"c":{"addr":{"city":"Jakarta"}}}"#,
+            "11111",
+        ),
+        (
+            "{ \"age\" :\t17 ,\n\"p\" : { \"name\" : \"De\" } ,\r\"c\":{\"x\":[1,{\"city\":\"no\"}],\"addr\":{\"city\":\"a:b,c}\"} } }",
+            "11100",
+        ),
+        (
+            r#"{"x":"\"age\":99,","y":{"age":77},"z":[{"age":66}],"p":{"q":{"name":"no"},"name":"Dewi"},"age":1,"name":"top"}"#,
+            "11001",
+        ),
+        (
+            r#"{"age":1,"x":{"age":2},"y":"},\"age\":3","c":{"addr":[{"city":"no"}],"city":"no"}}"#,
+            "1000-",
+        ),
+        (
+            r#"{"agee":5,"ag":6,"AGE":8,"p":"name","name":"x","c":{"addr":"city","city":"y"}}"#,
+            "000--",
+        ),
+        (
+            r#"{"x":"a\\","age":20,"y":"\\\"","p":{"name":"Dewi"}}"#,
+            "11011",
+        ),
         (r#"{"x":"[{","age":20,"y":"]}","p":{}}"#, "1001-"),
-        (r#"{"a":[[[[[{"age":3}]]]]],"b":{"b":{"b":{"age":4}}},"p":{"name":null}}"#, "000--"),
+        (
+            r#"{"a":[[[[[{"age":3}]]]]],"b":{"b":{"b":{"age":4}}},"p":{"name":null}}"#,
+            "000--",
+        ),
         (r#"{}"#, "000--"),
         (r#"{"x":{},"y":[],"z":"","age":0}"#, "1000-"),
         (r#"{"age":null,"p":null}"#, "000--"),
@@ -78,7 +102,10 @@ fn names_of_every_length() {
         let payload = format!(r#"{{"{name}":"x","_{name}_zkpass_public_":true,"{name}n":"y"}}"#);
         let case = Case::new(&script, &single(&payload), date(2026, 3, 1));
         assert_eq!(case.refused_by(), None, "{n}");
-        assert_eq!(case.evaluated.unwrap()[0].value, OutputValue::String("x".into()));
+        assert_eq!(
+            case.evaluated.unwrap()[0].value,
+            OutputValue::String("x".into())
+        );
     }
 }
 
@@ -94,6 +121,9 @@ fn values_of_every_length() {
     // One byte more: refused before proving, and unsatisfiable.
     let payload = format!(r#"{{"v":"{}","_v_zkpass_public_":true}}"#, "w".repeat(125));
     let case = Case::new(script, &single(&payload), date(2026, 3, 1));
-    assert_eq!(case.evaluated.as_ref().unwrap_err().code().as_str(), "ValueTooLong");
+    assert_eq!(
+        case.evaluated.as_ref().unwrap_err().code().as_str(),
+        "ValueTooLong"
+    );
     assert!(case.refused_by().is_some());
 }
