@@ -27,9 +27,8 @@ pub struct Config {
     pub body_timeout_seconds: u64,
     /// Jobs that are accepted and not finished, running ones included.
     pub queue_length: usize,
-    /// Jobs handed to one enclave at the same time; the rest wait here. More
-    /// than the enclave proves at once is useful: it looks at data first, and
-    /// mistakes in it are answered without waiting for a prover.
+    /// Jobs handed to one enclave at the same time; the rest wait here. A few
+    /// more than it proves at once, so that it never waits for the next one.
     pub in_flight: usize,
     /// Seconds from acceptance until an unfinished job fails with
     /// `deadline-exceeded`.
@@ -54,7 +53,7 @@ impl Default for Config {
             max_body_bytes: MAX_BODY_BYTES,
             body_timeout_seconds: 15,
             queue_length: 64,
-            in_flight: 16,
+            in_flight: 4,
             job_deadline_seconds: 120,
             finished_jobs: 256,
             finished_ttl_seconds: 300,

@@ -51,7 +51,7 @@ async fn without_a_wait_the_job_is_polled() {
 #[tokio::test]
 async fn many_jobs_are_in_flight_at_once() {
     let mut enclave = FakeEnclave::start();
-    let service = TestService::start(&enclave.socket(), |_| {}).await;
+    let service = TestService::start(&enclave.socket(), |config| config.in_flight = 20).await;
     let held: Vec<_> = (0..10)
         .map(|_| spawn(service.request("hold").header("prefer", "wait=30")))
         .collect();

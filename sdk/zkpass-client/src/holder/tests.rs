@@ -1,0 +1,382 @@
+use std::collections::BTreeMap;
+
+use zkpass_channel::{Binding, PrivateKey, Refusal, SealedAnswerBody};
+use zkpass_core::api::{EnclaveInfo, UNATTESTED_DEVELOPMENT};
+use zkpass_core::code::Code;
+use zkpass_core::dvr::Dvr;
+use zkpass_core::encoding::{base64url, from_base64url};
+use zkpass_core::jws::Compact;
+use zkpass_core::keys::SigningKey;
+use zkpass_core::proof::{ProofClaims, ProofToken};
+use zkpass_core::statement::{Statement, TokenStatement};
+use zkpass_core::user_data::Profile;
+
+use super::answer::Mismatch;
+use super::enclave::{EnclaveError, choose};
+use super::error::{ProveError, RemoteError};
+use super::request::Request;
+use super::system_rng;
+use crate::clock::{today, unix_seconds};
+use crate::danger::accept_unattested_development;
+use crate::issuer::Issuer;
+use crate::keys;
+use crate::verifier::DvrBuilder;
+
+const QUERY: &str = r#"[{"output":{"adult":{">=":[{"dvar":"age"},18]}}}]"#;
+const NOW: i64 = 1_800_000_000;
+
+/// A question, its answerer's data, and the keys behind both.
+struct Scene {
+    issuer: Issuer,
+    verifier: SigningKey,
+    dvr: Dvr,
+    tokens: BTreeMap<String, String>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let issuer = Issuer::new(keys::generate().unwrap());
+        let verifier = keys::generate().unwrap();
+        let question = DvrBuilder::new(QUERY)
+            .unwrap()
+            .document(issuer.public_key().into(), Profile::Zkpass)
+            .verifying_key(verifier.public().into())
+            .nonce("n-1")
+            .audience("shop")
+            .expires_at(NOW + 10)
+            .build()
+            .unwrap();
+        let token = issuer.sign(r#"{"age":30}"#, Profile::Zkpass).unwrap();
+        Self {
+            issuer,
+            verifier,
+            dvr: question.dvr().clone(),
+            tokens: BTreeMap::from([(String::new(), token)]),
+        }
+    }
+
+    fn request(&self) -> Request {
+        Request::new(self.sign(), self.tokens.clone())
+    }
+
+    /// Signs the DVR as it is, valid or not.
+    fn sign(&self) -> String {
+        let header = zkpass_core::jws::Header::new("JWT", None);
+        let payload = serde_json::json!({ "data": self.dvr }).to_string();
+        zkpass_core::jws::sign(&header, payload.as_bytes(), &self.verifier)
+    }
+
+    fn code(&self) -> Option<Code> {
+        self.request().check(NOW).err().map(|error| error.code())
+    }
+}
+
+#[test]
+fn a_good_request_passes() {
+    let scene = Scene::new();
+    assert_eq!(scene.code(), None);
+    let request = scene.request().from_verifier(scene.verifier.public());
+    assert!(request.check(NOW).is_ok());
+    assert!(!format!("{request:?}").contains("ey"));
+}
+
+#[test]
+fn what_cannot_be_answered_is_not_sent() {
+    type Change = fn(&mut Scene);
+    let cases: &[(Change, Code)] = &[
+        (|scene| scene.dvr.expires_at = Some(NOW), Code::DvrExpired),
+        (
+            |scene| scene.dvr.zkvm = "r0".into(),
+            Code::UnsupportedProofSystem,
+        ),
+        (|scene| scene.dvr.query = "{}".into(), Code::NotAnArray),
+        (
+            |scene| scene.verifier = keys::generate().unwrap(),
+            Code::TokenBadSignature,
+        ),
+        (
+            |scene| {
+                let other = keys::generate().unwrap().public();
+                let request = scene.dvr.user_data_requests.get_mut("").unwrap();
+                request.user_data_verifying_key = other.into();
+            },
+            Code::TokenBadSignature,
+        ),
+        (|scene| scene.tokens.clear(), Code::MissingToken),
+        (
+            |scene| {
+                let token = scene.tokens[""].clone();
+                scene.tokens.insert("bank".into(), token);
+            },
+            Code::UnexpectedToken,
+        ),
+        (
+            |scene| {
+                let token = "x".repeat(4097);
+                scene.tokens.insert(String::new(), token);
+            },
+            Code::TokenTooLarge,
+        ),
+        (
+            |scene| {
+                let token = "x".repeat(4 * 4096 + 1);
+                scene.tokens.insert(String::new(), token);
+            },
+            Code::TokensTooLarge,
+        ),
+        (
+            |scene| {
+                let altered = scene.tokens[""].replace('.', "A.");
+                scene.tokens.insert(String::new(), altered);
+            },
+            Code::TokenMalformed,
+        ),
+    ];
+    for (index, (change, code)) in cases.iter().enumerate() {
+        let mut scene = Scene::new();
+        change(&mut scene);
+        assert_eq!(scene.code(), Some(*code), "case {index}");
+    }
+}
+
+#[test]
+fn a_question_of_somebody_else_is_refused() {
+    let scene = Scene::new();
+    let other = keys::generate().unwrap().public();
+    let error = scene.request().from_verifier(other).check(NOW).err();
+    assert_eq!(
+        error.map(|error| error.code()),
+        Some(Code::TokenBadSignature)
+    );
+}
+
+/// The enclave's side of the channel, without a prover.
+struct Enclave {
+    identity: SigningKey,
+    private: PrivateKey,
+    info: EnclaveInfo,
+}
+
+impl Enclave {
+    fn new() -> Self {
+        let identity = keys::generate().unwrap();
+        let private = PrivateKey::generate(&mut system_rng());
+        let now = unix_seconds();
+        let info = EnclaveInfo {
+            enclave_id: identity.public().thumbprint(),
+            kind: UNATTESTED_DEVELOPMENT.into(),
+            key_id: "k-1".into(),
+            hpke_public_key: base64url(&private.public_key().to_bytes()),
+            identity_key: identity.public(),
+            not_before: now - 60,
+            not_after: now + 60,
+            signature: String::new(),
+        };
+        let info = info.signed_by(&identity);
+        Self {
+            identity,
+            private,
+            info,
+        }
+    }
+
+    fn changed(change: impl FnOnce(&mut EnclaveInfo)) -> EnclaveInfo {
+        let enclave = Self::new();
+        let mut info = enclave.info;
+        change(&mut info);
+        info.signed_by(&enclave.identity)
+    }
+}
+
+#[test]
+fn enclaves_that_are_not_acceptable_are_refused() {
+    let permission = Some(accept_unattested_development());
+    let now = unix_seconds();
+    let refused = |info, permission| match choose(vec![info], permission, now).err() {
+        Some(ProveError::Enclave(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    let unattested = |kind: &str| EnclaveError::Unattested { kind: kind.into() };
+    let good = || Enclave::new().info;
+    assert_eq!(refused(good(), None), unattested(UNATTESTED_DEVELOPMENT));
+    let other_kind = Enclave::changed(|info| info.kind = "nitro".into());
+    assert_eq!(refused(other_kind, permission), unattested("nitro"));
+    let mut forged = good();
+    forged.not_after += 1;
+    assert_eq!(refused(forged, permission), EnclaveError::BadSignature);
+    let borrowed = Enclave::changed(|info| info.enclave_id = good().enclave_id);
+    assert_eq!(refused(borrowed, permission), EnclaveError::WrongId);
+    let old = Enclave::changed(|info| info.not_after = now - 1);
+    assert_eq!(refused(old, permission), EnclaveError::NotValidNow);
+    let early = Enclave::changed(|info| info.not_before = now + 1);
+    assert_eq!(refused(early, permission), EnclaveError::NotValidNow);
+    let weak = Enclave::changed(|info| info.hpke_public_key = "AAAA".into());
+    assert_eq!(refused(weak, permission), EnclaveError::BadKey);
+
+    let none = choose(Vec::new(), permission, now).err();
+    assert!(matches!(
+        none,
+        Some(ProveError::Remote(RemoteError::NoEnclave))
+    ));
+    let mixed = vec![Enclave::changed(|info| info.kind = "x".into()), good()];
+    assert!(choose(mixed, permission, now).is_ok());
+}
+
+/// Seals a request, lets `reply` answer it inside the enclave, and opens that.
+fn exchange(
+    reply: impl FnOnce(&Scene, &Enclave, String) -> SealedAnswerBody,
+) -> Result<super::Proof, ProveError> {
+    let scene = Scene::new();
+    let enclave = Enclave::new();
+    let request = scene.request();
+    let checked = request.check(NOW).unwrap();
+    let permission = Some(accept_unattested_development());
+    let chosen = choose(vec![enclave.info.clone()], permission, unix_seconds()).unwrap();
+    let sealed = chosen.seal(&checked).unwrap();
+
+    let bytes = from_base64url(&sealed.body.sealed).unwrap();
+    assert_eq!(bytes.len(), sealed.bytes());
+    let binding = Binding {
+        key_id: "k-1",
+        measurement_id: UNATTESTED_DEVELOPMENT,
+    };
+    let opened = zkpass_channel::open(&bytes, &enclave.private, &binding).unwrap();
+    let body = opened.body.unwrap();
+    assert_eq!(body.tokens, scene.tokens);
+    let reply = reply(&scene, &enclave, body.idempotency_id.clone());
+    let answer = opened.answer.seal(&reply, &mut system_rng()).unwrap();
+    sealed.open(&base64url(&answer), &checked)
+}
+
+fn claims(scene: &Scene) -> ProofClaims {
+    let token = Compact::parse(&scene.tokens[""]).unwrap();
+    let statement = Statement {
+        proof_system: "vega".into(),
+        version: 1,
+        circuit_digest: [1; 32],
+        dvr_digest: scene.dvr.digest(),
+        tokens: vec![TokenStatement {
+            tag: String::new(),
+            profile: Profile::Zkpass,
+            issuer_key: scene.issuer.public_key(),
+            header: token.header_b64().into(),
+            blocks: 8,
+        }],
+        as_of: today().unwrap(),
+        nonce: scene.dvr.nonce.clone(),
+        audience: scene.dvr.audience.clone(),
+        output: Vec::new(),
+    };
+    ProofClaims::new(&scene.dvr, statement, vec![1, 2, 3], unix_seconds())
+}
+
+#[test]
+fn a_fitting_answer_is_handed_out() {
+    let proof = exchange(|scene, enclave, idempotency_id| SealedAnswerBody::Proved {
+        proof: ProofToken::sign(&claims(scene), &enclave.identity).unwrap(),
+        idempotency_id,
+    })
+    .unwrap();
+    assert_eq!(proof.statement().nonce.as_deref(), Some("n-1"));
+    assert!(ProofToken::parse(proof.token()).is_ok());
+}
+
+#[test]
+fn a_refusal_carries_code_and_pointer() {
+    let error = exchange(|_, _, _| {
+        SealedAnswerBody::Refused(Refusal {
+            code: Code::MissingField,
+            pointer: Some("/0/output".into()),
+            message: "no `age`".into(),
+        })
+    })
+    .unwrap_err();
+    assert_eq!(error.code(), Code::MissingField);
+    assert_eq!(error.pointer(), Some("/0/output"));
+    assert_eq!(error.to_string(), "no `age`");
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_not_handed_out() {
+    type Change = fn(&mut ProofClaims);
+    let cases: &[(Change, Mismatch)] = &[
+        (|claims| claims.statement.dvr_digest[0] ^= 1, Mismatch::Dvr),
+        (
+            |claims| claims.statement.proof_system = "x".into(),
+            Mismatch::Dvr,
+        ),
+        (|claims| claims.statement.nonce = None, Mismatch::Nonce),
+        (
+            |claims| claims.statement.audience = Some("y".into()),
+            Mismatch::Audience,
+        ),
+        (
+            |claims| claims.statement.tokens[0].tag = "x".into(),
+            Mismatch::Documents,
+        ),
+        (
+            |claims| claims.statement.tokens[0].profile = Profile::Jwt,
+            Mismatch::Documents,
+        ),
+        (
+            |claims| claims.statement.tokens[0].header.push('A'),
+            Mismatch::Documents,
+        ),
+        (
+            |claims| {
+                let other = keys::generate().unwrap().public();
+                claims.statement.tokens[0].issuer_key = other;
+            },
+            Mismatch::Documents,
+        ),
+        (
+            |claims| {
+                let day = claims.statement.as_of.day_number() - 2;
+                let day = zkpass_core::date::Date::from_day_number(day).unwrap();
+                claims.statement.as_of = day;
+            },
+            Mismatch::Date,
+        ),
+        (|claims| claims.dvr_title.push('x'), Mismatch::Claims),
+    ];
+    for (index, (change, expected)) in cases.iter().enumerate() {
+        let error = exchange(|scene, enclave, idempotency_id| {
+            let mut claims = claims(scene);
+            change(&mut claims);
+            SealedAnswerBody::Proved {
+                proof: ProofToken::sign(&claims, &enclave.identity).unwrap(),
+                idempotency_id,
+            }
+        })
+        .unwrap_err();
+        match error {
+            ProveError::Mismatch(mismatch) => assert_eq!(mismatch, *expected, "case {index}"),
+            other => panic!("case {index}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_answer_of_another_enclave_or_request_is_not_handed_out() {
+    let error = exchange(|scene, _, idempotency_id| SealedAnswerBody::Proved {
+        proof: ProofToken::sign(&claims(scene), &keys::generate().unwrap()).unwrap(),
+        idempotency_id,
+    });
+    assert!(matches!(
+        error,
+        Err(ProveError::Mismatch(Mismatch::Signature))
+    ));
+    let error = exchange(|scene, enclave, _| SealedAnswerBody::Proved {
+        proof: ProofToken::sign(&claims(scene), &enclave.identity).unwrap(),
+        idempotency_id: "other".into(),
+    });
+    assert!(matches!(
+        error,
+        Err(ProveError::Mismatch(Mismatch::Request))
+    ));
+    let error = exchange(|_, _, idempotency_id| SealedAnswerBody::Proved {
+        proof: "a.b.c".into(),
+        idempotency_id,
+    });
+    assert!(matches!(error, Err(ProveError::NotAProof(_))));
+}

@@ -1,0 +1,356 @@
+//! A holder against services that are busy, broken or hostile. The service is
+//! a script of HTTP responses; the way to a proof is in `end_to_end.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use zkpass_channel::PrivateKey;
+use zkpass_channel::rand_core::UnwrapErr;
+use zkpass_client::holder::{
+    BuildError, Holder, HolderBuilder, Progress, ProveError, RemoteError, Request,
+};
+use zkpass_client::issuer::Issuer;
+use zkpass_client::verifier::DvrBuilder;
+use zkpass_client::{danger, keys};
+use zkpass_core::api::{EnclaveInfo, EnclavesResponse, Problem, UNATTESTED_DEVELOPMENT};
+use zkpass_core::code::Code;
+use zkpass_core::encoding::base64url;
+use zkpass_core::user_data::Profile;
+
+/// A service that answers `POST /v1/proofs` and what follows by a script, and
+/// `GET /v1/enclaves` with one good enclave.
+struct Scripted {
+    url: String,
+    /// Method and path of each request.
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+/// A response, or silence.
+type Step = Option<String>;
+
+impl Scripted {
+    async fn start(enclaves: String, script: Vec<Step>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        let script = Arc::new(Mutex::new(script.into_iter()));
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (log, script, enclaves) =
+                    (Arc::clone(&log), Arc::clone(&script), enclaves.clone());
+                tokio::spawn(async move {
+                    let Some(line) = read_request(&mut stream).await else {
+                        return;
+                    };
+                    log.lock().unwrap().push(line.clone());
+                    let step = match line.as_str() {
+                        "GET /v1/enclaves" => Some(enclaves),
+                        _ => script.lock().unwrap().next().expect("the script is over"),
+                    };
+                    match step {
+                        Some(response) => stream.write_all(response.as_bytes()).await.unwrap(),
+                        None => tokio::time::sleep(Duration::from_secs(60)).await,
+                    }
+                });
+            }
+        });
+        Self { url, seen }
+    }
+
+    async fn with_script(script: Vec<Step>) -> Self {
+        Self::start(ok(&enclaves()), script).await
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn posts(&self) -> usize {
+        let is_post = |line: &&String| line.starts_with("POST");
+        self.seen.lock().unwrap().iter().filter(is_post).count()
+    }
+
+    fn holder(&self) -> HolderBuilder {
+        Holder::builder(&self.url)
+            .danger(danger::accept_unattested_development())
+            .max_attempts(3)
+    }
+
+    async fn error(&self) -> ProveError {
+        let holder = self.holder().build().unwrap();
+        holder.prove(&request()).await.unwrap_err()
+    }
+}
+
+/// Reads one request to its end; the method and path.
+async fn read_request(stream: &mut tokio::net::TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.to_lowercase();
+            let length = length.split("content-length: ").nth(1);
+            let length = length.and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                let line = head.lines().next()?;
+                return Some(line.rsplit_once(' ')?.0.to_owned());
+            }
+        }
+        let read = stream.read(&mut buffer).await.ok()?;
+        if read == 0 {
+            return None;
+        }
+        bytes.extend_from_slice(&buffer[..read]);
+    }
+}
+
+fn response(status: &str, headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn ok(body: &str) -> String {
+    response("200 OK", "content-type: application/json\r\n", body)
+}
+
+fn problem(code: Code) -> Step {
+    let headers = "content-type: application/problem+json\r\nretry-after: 0\r\n";
+    let status = format!("{} X", code.http_status());
+    let body = serde_json::to_string(&Problem::new(code)).unwrap();
+    Some(response(&status, headers, &body))
+}
+
+fn failed_job(code: Code) -> Step {
+    let problem = serde_json::to_string(&Problem::new(code)).unwrap();
+    Some(ok(&format!(
+        r#"{{"id":"j","status":"failed","problem":{problem}}}"#
+    )))
+}
+
+fn running_job() -> Step {
+    let body = r#"{"id":"job-1","status":"running"}"#;
+    Some(response("202 Accepted", "retry-after: 1\r\n", body))
+}
+
+fn enclaves() -> String {
+    let identity = keys::generate().unwrap();
+    let private = PrivateKey::generate(&mut UnwrapErr(getrandom::SysRng));
+    let info = EnclaveInfo {
+        enclave_id: identity.public().thumbprint(),
+        kind: UNATTESTED_DEVELOPMENT.into(),
+        key_id: "k".into(),
+        hpke_public_key: base64url(&private.public_key().to_bytes()),
+        identity_key: identity.public(),
+        not_before: 0,
+        not_after: i64::MAX,
+        signature: String::new(),
+    };
+    let enclaves = vec![info.signed_by(&identity)];
+    serde_json::to_string(&EnclavesResponse { enclaves }).unwrap()
+}
+
+fn request() -> Request {
+    let issuer = Issuer::new(keys::generate().unwrap());
+    let token = issuer.sign(r#"{"age":30}"#, Profile::Zkpass).unwrap();
+    let question = DvrBuilder::new(r#"[{"output":{"adult":{">=":[{"dvar":"age"},18]}}}]"#)
+        .unwrap()
+        .document(issuer.public_key().into(), Profile::Zkpass)
+        .build()
+        .unwrap();
+    let dvr_token = question.sign(&keys::generate().unwrap(), None).unwrap();
+    Request::new(dvr_token, BTreeMap::from([(String::new(), token)]))
+}
+
+#[tokio::test]
+async fn without_the_danger_call_no_data_is_sent() {
+    let service = Scripted::with_script(Vec::new()).await;
+    let holder = Holder::builder(&service.url).build().unwrap();
+    let error = holder.prove(&request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::UnattestedEnclave);
+    assert_eq!(service.seen(), ["GET /v1/enclaves"]);
+}
+
+#[tokio::test]
+async fn a_busy_service_is_asked_again_a_bounded_number_of_times() {
+    for code in [
+        Code::QueueFull,
+        Code::EnclaveUnavailable,
+        Code::ReAttest,
+        Code::RateLimited,
+    ] {
+        let service = Scripted::with_script(vec![problem(code); 3]).await;
+        let holder = service.holder().build().unwrap();
+        let mut retries = Vec::new();
+        let request = request();
+        let proof = holder.prove_with_progress(&request, |progress| {
+            if let Progress::Retrying { code, .. } = progress {
+                retries.push(code);
+            }
+        });
+        let error = proof.await.unwrap_err();
+        assert_eq!(error.code(), code);
+        assert_eq!(retries, [code; 2]);
+        // The enclaves are asked for before each attempt.
+        assert_eq!(
+            service.seen(),
+            ["GET /v1/enclaves", "POST /v1/proofs"].repeat(3)
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_pass_is_not_repeated() {
+    for code in [
+        Code::InvalidRequest,
+        Code::SealedRequestRejected,
+        Code::BodyTooLarge,
+    ] {
+        for step in [problem(code), failed_job(code)] {
+            let service = Scripted::with_script(vec![step]).await;
+            assert_eq!(service.error().await.code(), code);
+            assert_eq!(service.posts(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_enclave_or_job_leads_to_a_new_attempt() {
+    let script = vec![
+        failed_job(Code::EnclaveLost),
+        running_job(),
+        problem(Code::NotFound),
+        // The job of the second attempt is given up.
+        Some(response("204 No Content", "", "")),
+        failed_job(Code::Internal),
+    ];
+    let service = Scripted::with_script(script).await;
+    assert_eq!(service.error().await.code(), Code::Internal);
+    assert_eq!(service.posts(), 3);
+}
+
+#[tokio::test]
+async fn a_proxy_without_its_service_is_asked_again() {
+    let bad_gateway = Some(response("502 Bad Gateway", "", "<html>"));
+    let service = Scripted::with_script(vec![bad_gateway; 3]).await;
+    let error = service.error().await;
+    assert!(matches!(
+        error,
+        ProveError::Remote(RemoteError::Status { status: 502, .. })
+    ));
+    assert_eq!(service.posts(), 3);
+}
+
+#[tokio::test]
+async fn nobody_is_followed_elsewhere() {
+    let elsewhere = Scripted::with_script(Vec::new()).await;
+    let headers = format!("location: {}/v1/proofs\r\n", elsewhere.url);
+    let moved = Some(response("307 Temporary Redirect", &headers, ""));
+    let service = Scripted::with_script(vec![moved]).await;
+    let error = service.error().await;
+    assert!(matches!(
+        error,
+        ProveError::Remote(RemoteError::Status { status: 307, .. })
+    ));
+    assert!(elsewhere.seen().is_empty());
+}
+
+#[tokio::test]
+async fn malformed_responses_are_refused() {
+    for body in [
+        "",
+        "[]",
+        r#"{"id":"j","status":"done"}"#,
+        r#"{"id":"j","status":"failed"}"#,
+        r#"{"id":"../../x","status":"running"}"#,
+        r#"{"id":"","status":"running"}"#,
+    ] {
+        let service = Scripted::with_script(vec![Some(ok(body)); 2]).await;
+        let error = service.error().await;
+        let malformed = matches!(error, ProveError::Remote(RemoteError::Malformed));
+        assert!(malformed, "{body}: {error:?}");
+    }
+    // An answer that the enclave did not seal.
+    let answer = format!(
+        r#"{{"id":"j","status":"done","sealed_answer":"{}"}}"#,
+        base64url(&[0; 32 + 1024 + 16])
+    );
+    let service = Scripted::with_script(vec![Some(ok(&answer))]).await;
+    assert!(matches!(service.error().await, ProveError::Answer(_)));
+}
+
+#[tokio::test]
+async fn endless_responses_are_cut_off() {
+    let huge = "x".repeat(4 * 1024 * 1024);
+    let service = Scripted::with_script(vec![Some(ok(&huge))]).await;
+    let error = service.error().await;
+    assert!(matches!(
+        error,
+        ProveError::Remote(RemoteError::TooLarge { .. })
+    ));
+}
+
+#[tokio::test]
+async fn at_the_deadline_the_job_is_deleted() {
+    let script = vec![
+        running_job(),
+        None,
+        Some(response("204 No Content", "", "")),
+    ];
+    let service = Scripted::with_script(script).await;
+    let deadline = Duration::from_millis(500);
+    let holder = service.holder().deadline(deadline).build().unwrap();
+    let start = Instant::now();
+    let error = holder.prove(&request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let end = Instant::now() + Duration::from_secs(10);
+    while service.seen().last().map(String::as_str) != Some("DELETE /v1/proofs/job-1") {
+        assert!(Instant::now() < end, "{:?}", service.seen());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there_is_an_error_with_a_code() {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let holder = Holder::builder(format!("http://{address}")).max_attempts(2);
+    let error = holder.build().unwrap().prove(&request()).await.unwrap_err();
+    assert!(matches!(
+        error,
+        ProveError::Remote(RemoteError::Transport(_))
+    ));
+    assert_eq!(error.code(), Code::EnclaveUnavailable);
+}
+
+#[test]
+fn addresses_of_services() {
+    for url in [
+        "http://127.0.0.1:8080",
+        "http://[::1]/",
+        "http://host/zkpass/",
+    ] {
+        assert!(Holder::builder(url).build().is_ok(), "{url}");
+    }
+    for url in [
+        "",
+        "host",
+        "ftp://host",
+        "http://u:p@host",
+        "http://host?x=1",
+        "file:///x",
+    ] {
+        let error = Holder::builder(url).build().err();
+        assert!(matches!(error, Some(BuildError::BadUrl { .. })), "{url}");
+    }
+}
