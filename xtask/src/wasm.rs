@@ -9,7 +9,7 @@ use crate::shell;
 
 /// What is built. A proof is checked in the browser by a verifier of its own,
 /// because the proving library reads a clock that wasm32 does not have.
-const PACKAGES: &[&str] = &["zkpass-core", "zkpass-query"];
+const PACKAGES: &[&str] = &["zkpass-core", "zkpass-query", "zkpass-channel"];
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -65,7 +65,7 @@ fn debian_build() -> Result<Command> {
         .arg("--ignore-rust-version")
         .env("RUSTC", DEBIAN_RUSTC)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
+        .env("RUSTC_WRAPPER", wrapper)
         .env("RUSTFLAGS", "-Clinker=wasm-ld-19")
         .env_remove("CARGO")
         .env_remove("RUSTUP_TOOLCHAIN");
