@@ -142,11 +142,9 @@ impl Enclave {
         };
         drop(request.place);
 
-        match &answer {
-            SealedAnswerBody::Proved { .. } => log(Event::Proved(arrival.elapsed())),
-            SealedAnswerBody::Refused(refusal) => {
-                log(Event::Refused(refusal.code, arrival.elapsed()));
-            }
+        log(Event::Answered(arrival.elapsed()));
+        if matches!(&answer, SealedAnswerBody::Refused(refusal) if refusal.code == Code::Internal) {
+            log(Event::InternalFailure);
         }
         match opened.answer.seal(&answer, &mut system_rng()) {
             Ok(sealed) => Message::Answer { sealed },

@@ -1,5 +1,8 @@
 //! The log: a closed list of lines, none of which can carry user data.
 //!
+//! The operator reads it, so it does not say either whether a request was
+//! proved or why it was refused: that is sealed for the holder.
+//!
 //! There is no logging framework in the enclave, so that no dependency can
 //! write to it either. Lines go to standard error.
 
@@ -21,8 +24,8 @@ pub(crate) enum Event<'a> {
     ConnectionClosed,
     BadFrame,
     Rejected(Code),
-    Proved(Duration),
-    Refused(Code, Duration),
+    Answered(Duration),
+    InternalFailure,
     Panicked {
         file: &'a str,
         line: u32,
@@ -58,8 +61,8 @@ impl fmt::Display for Event<'_> {
             Self::ConnectionClosed => f.write_str("connection closed"),
             Self::BadFrame => f.write_str("connection closed after a malformed frame"),
             Self::Rejected(code) => write!(f, "request rejected: {code}"),
-            Self::Proved(time) => write!(f, "proved in {} ms", time.as_millis()),
-            Self::Refused(code, time) => write!(f, "refused: {code} after {} ms", time.as_millis()),
+            Self::Answered(time) => write!(f, "request answered in {} ms", time.as_millis()),
+            Self::InternalFailure => f.write_str("internal failure"),
             Self::Panicked { file, line } => write!(f, "panic at {file}:{line}"),
             Self::Stopping => f.write_str("stopping"),
         }
