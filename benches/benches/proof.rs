@@ -1,6 +1,8 @@
 //! Criterion benchmarks: the bank-loan proof beside the proof system's SHA-256
 //! alone, in one run. `RAYON_NUM_THREADS` sets the threads.
 
+#![allow(missing_docs, reason = "the harness's macro makes a public function")]
+
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use zkpass_bench::{BLOCKS, baseline::Baseline, loan::Loan};
 use zkpass_circuit::Shape;

@@ -8,6 +8,8 @@
 //! neither fail nor disclose, and a part that is evaluated cannot escape its
 //! checks.
 
+mod fields;
+
 use crate::builder::{Builder, Lc};
 use crate::field::{F, from_bool, from_i64};
 use crate::gadgets::date::{self, AsOf};
@@ -15,6 +17,7 @@ use crate::gadgets::values::{self, Text};
 use crate::plan::{Plan, STRING_LIMBS};
 use bellpepper_core::ConstraintSystem;
 use ff::Field;
+use fields::FieldState;
 use zkpass_query::ast::{
     CompareOp, DateFormat, Expr, ExprKind, FieldId, Literal, Program, Statement, TextOp, Type,
 };
@@ -47,30 +50,24 @@ enum Kind {
     Integer(Lc),
     String(Vec<Lc>),
     Boolean(Lc),
-    /// The data decides: flags in the order of [`CODES`], and all three values.
-    Any {
-        is: [Lc; 3],
-        integer: Lc,
-        string: Vec<Lc>,
-        boolean: Lc,
-    },
+    /// The data decides.
+    Any(Box<Any>),
+}
+
+/// A value of each type, and which of them counts.
+#[derive(Clone)]
+struct Any {
+    /// Flags in the order of [`CODES`].
+    is: [Lc; 3],
+    integer: Lc,
+    string: Vec<Lc>,
+    boolean: Lc,
 }
 
 #[derive(Clone)]
 struct Value {
     kind: Kind,
     sources: Sources,
-}
-
-/// One field's decoders.
-#[derive(Default)]
-struct FieldState {
-    integer: Option<(Lc, Lc)>,
-    string: Option<(Lc, Vec<Lc>)>,
-    boolean: Option<(Lc, Lc)>,
-    /// Type flags, where some use leaves the type to the data.
-    any: Option<[Lc; 3]>,
-    lives: [Vec<Lc>; 3],
 }
 
 struct Compiler<'c, 'a, CS: ConstraintSystem<F>> {
@@ -182,18 +179,17 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
             (Kind::Boolean(x), Kind::Boolean(y)) => Kind::Boolean(self.b.select(c, &x, &y)),
             (Kind::String(x), Kind::String(y)) => Kind::String(self.select_limbs(c, &x, &y)),
             (x, y) => {
-                let (is_x, i_x, s_x, b_x) = self.widen(x);
-                let (is_y, i_y, s_y, b_y) = self.widen(y);
-                let is = [0, 1, 2].map(|k| match (is_x.get(k), is_y.get(k)) {
+                let (x, y) = (self.widen(x), self.widen(y));
+                let is = [0, 1, 2].map(|k| match (x.is.get(k), y.is.get(k)) {
                     (Some(p), Some(q)) => self.b.select(c, p, q),
                     _ => self.b.zero(),
                 });
-                Kind::Any {
+                Kind::Any(Box::new(Any {
                     is,
-                    integer: self.b.select(c, &i_x, &i_y),
-                    string: self.select_limbs(c, &s_x, &s_y),
-                    boolean: self.b.select(c, &b_x, &b_y),
-                }
+                    integer: self.b.select(c, &x.integer, &y.integer),
+                    string: self.select_limbs(c, &x.string, &y.string),
+                    boolean: self.b.select(c, &x.boolean, &y.boolean),
+                }))
             }
         };
         let mut sources = vec![];
@@ -214,20 +210,31 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
             .collect()
     }
 
-    fn widen(&mut self, kind: Kind) -> ([Lc; 3], Lc, Vec<Lc>, Lc) {
+    fn widen(&self, kind: Kind) -> Any {
         let (zero, one) = (self.b.zero(), self.b.one());
-        let empty = self.constant_limbs("");
+        let mut any = Any {
+            is: [zero.clone(), zero.clone(), zero.clone()],
+            integer: zero.clone(),
+            string: self.constant_limbs(""),
+            boolean: zero,
+        };
+        let [is_integer, is_string, is_boolean] = &mut any.is;
         match kind {
-            Kind::Integer(v) => ([one, zero.clone(), zero.clone()], v, empty, zero),
-            Kind::String(v) => ([zero.clone(), one, zero.clone()], zero.clone(), v, zero),
-            Kind::Boolean(v) => ([zero.clone(), zero.clone(), one], zero, empty, v),
-            Kind::Any {
-                is,
-                integer,
-                string,
-                boolean,
-            } => (is, integer, string, boolean),
+            Kind::Integer(v) => {
+                *is_integer = one;
+                any.integer = v;
+            }
+            Kind::String(v) => {
+                *is_string = one;
+                any.string = v;
+            }
+            Kind::Boolean(v) => {
+                *is_boolean = one;
+                any.boolean = v;
+            }
+            Kind::Any(v) => any = *v,
         }
+        any
     }
 
     fn output(&mut self, output: usize, v: Value, live: &Live) {
@@ -268,12 +275,13 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
                 row.extend(limbs);
                 row
             }
-            Kind::Any {
-                is,
-                integer,
-                string,
-                boolean,
-            } => {
+            Kind::Any(any) => {
+                let Any {
+                    is,
+                    integer,
+                    string,
+                    boolean,
+                } = *any;
                 let [i, s, t] = &is;
                 let codes = [i, s, t];
                 let kind = self.b.sum(
@@ -503,16 +511,16 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
     ) -> Lc {
         match literal {
             Literal::Integer(i) => {
-                let x = self.to_integer(&v.kind, live);
+                let x = self.as_integer(&v.kind, live);
                 let k = self.b.constant(from_i64(*i));
                 self.b.is_equal(&x, &k)
             }
             Literal::Boolean(want) => {
-                let x = self.to_boolean(&v.kind, live);
+                let x = self.as_boolean(&v.kind, live);
                 if *want { x } else { self.b.not(&x) }
             }
             Literal::String(s) => {
-                let limbs = self.to_string(&v.kind, live);
+                let limbs = self.as_string(&v.kind, live);
                 if fold {
                     let text = match text {
                         Some(t) => t,
@@ -546,23 +554,20 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
             }
             (Kind::String(x), Kind::String(y)) => self.equal_strings(&x, &y, fold, live),
             (l, r) => {
-                let (is_l, i_l, s_l, b_l) = self.widen(l);
-                let (is_r, i_r, s_r, b_r) = self.widen(r);
-                for (p, q) in is_l.iter().zip(&is_r) {
+                let (l, r) = (self.widen(l), self.widen(r));
+                for (p, q) in l.is.iter().zip(&r.is) {
                     let difference = self.b.sub(p, q);
                     self.require_zero(live, &difference);
                 }
-                let string_live = match is_l.get(1) {
-                    Some(s) => self.and(live, s),
-                    None => live.clone(),
-                };
+                let [_, is_string, _] = &l.is;
+                let string_live = self.and(live, is_string);
                 let parts = [
-                    self.b.is_equal(&i_l, &i_r),
-                    self.equal_strings(&s_l, &s_r, fold, &string_live),
-                    self.b.is_equal(&b_l, &b_r),
+                    self.b.is_equal(&l.integer, &r.integer),
+                    self.equal_strings(&l.string, &r.string, fold, &string_live),
+                    self.b.is_equal(&l.boolean, &r.boolean),
                 ];
                 let mut out = self.b.zero();
-                for (is, equal) in is_l.iter().zip(&parts) {
+                for (is, equal) in l.is.iter().zip(&parts) {
                     let term = self.b.mul(is, equal);
                     self.b.accumulate(&mut out, F::ONE, &term);
                 }
@@ -601,17 +606,17 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
 
     fn integer(&mut self, e: &Expr, live: &Live) -> Lc {
         let v = self.eval(e, live);
-        self.to_integer(&v.kind, live)
+        self.as_integer(&v.kind, live)
     }
 
     fn boolean(&mut self, e: &Expr, live: &Live) -> Lc {
         let v = self.eval(e, live);
-        self.to_boolean(&v.kind, live)
+        self.as_boolean(&v.kind, live)
     }
 
     fn string(&mut self, e: &Expr, live: &Live) -> (Vec<Lc>, Sources) {
         let v = self.eval(e, live);
-        (self.to_string(&v.kind, live), v.sources)
+        (self.as_string(&v.kind, live), v.sources)
     }
 
     /// A value used as one type: where the data decides, it must be that type.
@@ -622,34 +627,34 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
         }
     }
 
-    fn to_integer(&mut self, kind: &Kind, live: &Live) -> Lc {
+    fn as_integer(&mut self, kind: &Kind, live: &Live) -> Lc {
         match kind {
             Kind::Integer(v) => v.clone(),
-            Kind::Any { is, integer, .. } => {
-                self.must_be(is, 0, live);
-                integer.clone()
+            Kind::Any(any) => {
+                self.must_be(&any.is, 0, live);
+                any.integer.clone()
             }
             _ => self.impossible(live),
         }
     }
 
-    fn to_boolean(&mut self, kind: &Kind, live: &Live) -> Lc {
+    fn as_boolean(&mut self, kind: &Kind, live: &Live) -> Lc {
         match kind {
             Kind::Boolean(v) => v.clone(),
-            Kind::Any { is, boolean, .. } => {
-                self.must_be(is, 2, live);
-                boolean.clone()
+            Kind::Any(any) => {
+                self.must_be(&any.is, 2, live);
+                any.boolean.clone()
             }
             _ => self.impossible(live),
         }
     }
 
-    fn to_string(&mut self, kind: &Kind, live: &Live) -> Vec<Lc> {
+    fn as_string(&mut self, kind: &Kind, live: &Live) -> Vec<Lc> {
         match kind {
             Kind::String(v) => v.clone(),
-            Kind::Any { is, string, .. } => {
-                self.must_be(is, 1, live);
-                string.clone()
+            Kind::Any(any) => {
+                self.must_be(&any.is, 1, live);
+                any.string.clone()
             }
             _ => {
                 self.impossible(live);
@@ -677,171 +682,5 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
             }
         };
         date::parse(self.b, &limb, format)
-    }
-
-    fn field(&mut self, f: FieldId, ty: Option<Type>, live: &Live) -> Kind {
-        let live = self.live_lc(live);
-        match ty {
-            Some(Type::Integer) => Kind::Integer(self.field_integer(f, live)),
-            Some(Type::String) => Kind::String(self.field_string(f, live)),
-            Some(Type::Boolean) => Kind::Boolean(self.field_boolean(f, live)),
-            None => {
-                let is = self.field_type(f);
-                let each: Vec<Lc> = is.iter().map(|k| self.b.mul(&live, k)).collect();
-                let part = |k: usize| each.get(k).cloned().unwrap_or_else(|| self.b.zero());
-                let (i, s, t) = (part(0), part(1), part(2));
-                Kind::Any {
-                    integer: self.field_integer(f, i),
-                    string: self.field_string(f, s),
-                    boolean: self.field_boolean(f, t),
-                    is,
-                }
-            }
-        }
-    }
-
-    fn leaf_limbs(&self, f: FieldId) -> Vec<Lc> {
-        let leaf = self.plan.field_leaf.get(f).copied().unwrap_or(0);
-        let mut limbs = self.captured.leaves.get(leaf).cloned().unwrap_or_default();
-        limbs.resize(STRING_LIMBS, self.b.zero());
-        limbs
-    }
-
-    fn native_token(&self, f: FieldId) -> Option<(Vec<u8>, bool)> {
-        let limbs: Vec<F> = self.leaf_limbs(f).iter().map(Lc::value).collect();
-        let leaf = self.plan.field_leaf.get(f).copied()?;
-        self.captured
-            .present
-            .get(leaf)
-            .filter(|p| p.is_one())
-            .and_then(|_| values::token_bytes(&limbs))
-    }
-
-    /// One flag for each type, one of them set: what the data holds.
-    fn field_type(&mut self, f: FieldId) -> [Lc; 3] {
-        if let Some(is) = self.fields.get(f).and_then(|s| s.any.clone()) {
-            return is;
-        }
-        let kind = match self.native_token(f) {
-            Some((_, true)) => 1,
-            Some((t, false)) if t == b"true" || t == b"false" => 2,
-            _ => 0,
-        };
-        let [i, s, t] = [0, 1, 2].map(|k| self.b.bit(k == kind));
-        let sum = self.b.total([&i, &s, &t]);
-        let one = self.b.one();
-        self.b.equal(&sum, &one);
-        let is = [i, s, t];
-        if let Some(state) = self.fields.get_mut(f) {
-            state.any = Some(is.clone());
-        }
-        is
-    }
-
-    /// A `need` flag for one decoder of a field, and what the decoder reads: the
-    /// captured token where it is needed, else the default.
-    fn need(&mut self, f: FieldId, k: usize, decodes: bool, default: &[F]) -> (Lc, Vec<Lc>) {
-        let wanted = match self.needs {
-            None => decodes,
-            Some(needs) => needs
-                .get(f)
-                .and_then(|n| n.get(k))
-                .copied()
-                .unwrap_or(false),
-        };
-        let need = self.b.bit(wanted);
-        let leaf = self.plan.field_leaf.get(f).copied().unwrap_or(0);
-        if let Some(present) = self.captured.present.get(leaf) {
-            let absent = self.b.not(present);
-            self.b.zero_product(&need, &absent);
-        }
-        let limbs = self.leaf_limbs(f);
-        let read = limbs
-            .iter()
-            .zip(default)
-            .map(|(limb, d)| {
-                let d = self.b.constant(*d);
-                self.b.select(&need, limb, &d)
-            })
-            .collect();
-        (need, read)
-    }
-
-    fn note_live(&mut self, f: FieldId, k: usize, live: Lc) {
-        if let Some(list) = self.fields.get_mut(f).and_then(|s| s.lives.get_mut(k)) {
-            list.push(live);
-        }
-    }
-
-    fn field_integer(&mut self, f: FieldId, live: Lc) -> Lc {
-        self.note_live(f, 0, live);
-        if let Some((_, v)) = self.fields.get(f).and_then(|s| s.integer.clone()) {
-            return v;
-        }
-        let token = self.native_token(f);
-        let decodes = matches!(&token, Some((t, false)) if values::parse_integer(t).is_some());
-        let (need, read) = self.need(f, 0, decodes, &[values::plain(b"0")]);
-        let limb = read.first().cloned().unwrap_or_else(|| self.b.zero());
-        let v = values::integer(self.b, &limb);
-        if let Some(state) = self.fields.get_mut(f) {
-            state.integer = Some((need, v.clone()));
-        }
-        v
-    }
-
-    fn field_string(&mut self, f: FieldId, live: Lc) -> Vec<Lc> {
-        self.note_live(f, 1, live);
-        if let Some((_, v)) = self.fields.get(f).and_then(|s| s.string.clone()) {
-            return v;
-        }
-        let decodes = matches!(self.native_token(f), Some((_, true)));
-        let (need, read) = self.need(f, 1, decodes, &values::string_constant(""));
-        if let Some(limb) = read.first() {
-            values::require_string(self.b, limb);
-        }
-        if let Some(state) = self.fields.get_mut(f) {
-            state.string = Some((need, read.clone()));
-        }
-        read
-    }
-
-    fn field_boolean(&mut self, f: FieldId, live: Lc) -> Lc {
-        self.note_live(f, 2, live);
-        if let Some((_, v)) = self.fields.get(f).and_then(|s| s.boolean.clone()) {
-            return v;
-        }
-        let token = self.native_token(f);
-        let decodes = matches!(&token, Some((t, false)) if t == b"true" || t == b"false");
-        let (need, read) = self.need(f, 2, decodes, &[values::plain(b"false")]);
-        let limb = read.first().cloned().unwrap_or_else(|| self.b.zero());
-        let v = values::boolean(self.b, &limb);
-        if let Some(state) = self.fields.get_mut(f) {
-            state.boolean = Some((need, v.clone()));
-        }
-        v
-    }
-
-    /// Ties each `need` flag to "some use is live".
-    fn settle_needs(&mut self) -> Needs {
-        let mut found = vec![];
-        for state in std::mem::take(&mut self.fields) {
-            let flags = [
-                state.integer.map(|x| x.0),
-                state.string.map(|x| x.0),
-                state.boolean.map(|x| x.0),
-            ];
-            let mut row = [false; 3];
-            for ((flag, lives), cell) in flags.into_iter().zip(&state.lives).zip(&mut row) {
-                if let Some(flag) = flag {
-                    let any = self.b.any(lives);
-                    *cell = any.is_one();
-                    if self.needs.is_some() {
-                        self.b.equal(&flag, &any);
-                    }
-                }
-            }
-            found.push(row);
-        }
-        found
     }
 }

@@ -316,3 +316,140 @@ fn divide<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, v: &Lc, divisor: u64
     b.bits(&room, 9);
     quotient
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gadgets::values::string_constant;
+    use crate::testing::{Checker, forgeries, unexplained};
+    use zkpass_core::date::Date as Native;
+
+    const FORMATS: [DateFormat; 3] = [
+        DateFormat::DayMonthYear,
+        DateFormat::MonthDayYear,
+        DateFormat::YearMonthDay,
+    ];
+
+    fn build(b: &mut Builder<'_, Checker>, text: &str, format: DateFormat, now: Native) -> Vec<Lc> {
+        let limb = b.constant(string_constant(text)[0]);
+        let as_of = AsOf {
+            year: b.int(u64::from(now.year())),
+            month: b.int(u64::from(now.month())),
+            day: b.int(u64::from(now.day())),
+            day_number: b.constant(from_i64(now.day_number())),
+        };
+        let date = parse(b, &limb, format);
+        let (age, future) = date.age(b, &as_of);
+        let days = date.days(b, &as_of);
+        let before = date.ordered(b, true, now);
+        vec![age, future, days, before]
+    }
+
+    fn write(d: Native, format: DateFormat, separator: char) -> String {
+        let (y, m, d) = (d.year(), d.month(), d.day());
+        let s = separator;
+        match format {
+            DateFormat::DayMonthYear => format!("{d}{s}{m:02}{s}{y:04}"),
+            DateFormat::MonthDayYear => format!("{m:02}{s}{d:02}{s}{y:04}"),
+            DateFormat::YearMonthDay => format!("{y:04}{s}{m}{s}{d:02}"),
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_native_calendar() {
+        let now = Native::new(2024, 2, 29).unwrap();
+        let last = Native::new(9999, 12, 31).unwrap().day_number();
+        // Month ends of leap and common years, and a walk through all years.
+        let mut days: Vec<i64> = (1..=last).step_by(19_997).collect();
+        for (y, m, d) in [
+            (1900, 2, 28),
+            (2000, 2, 29),
+            (2024, 2, 28),
+            (2024, 3, 1),
+            (2023, 12, 31),
+        ] {
+            days.push(Native::new(y, m, d).unwrap().day_number());
+        }
+        for (i, n) in days.into_iter().enumerate() {
+            let date = Native::from_day_number(n).unwrap();
+            let format = FORMATS[i % 3];
+            let text = write(date, format, ['/', '-', '.'][i % 3]);
+            let mut out = vec![];
+            let cs = Checker::build(|b| out = build(b, &text, format, now));
+            assert!(cs.satisfied(), "{text}");
+            let values: Vec<F> = out.iter().map(Lc::value).collect();
+            let expected_age = date.age_at(now);
+            assert_eq!(
+                values[1],
+                crate::field::from_bool(expected_age.is_none()),
+                "{text}"
+            );
+            if let Some(age) = expected_age {
+                assert_eq!(values[0], from_i64(age), "{text}");
+            }
+            assert_eq!(values[2], from_i64(date.days_until(now)), "{text}");
+            assert_eq!(values[3], crate::field::from_bool(date < now), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_date() {
+        let now = Native::new(2024, 2, 29).unwrap();
+        let text = |t: &str, f| !Checker::build(|b| drop(build(b, t, f, now))).satisfied();
+        for bad in [
+            "",
+            "2000",
+            "2000-1",
+            "2000-01-32",
+            "2000-02-30",
+            "2001-02-29",
+            "2100-02-29",
+            "2000-00-10",
+            "2000-13-10",
+            "2000-10-00",
+            "0000-10-10",
+            "2000/10-10",
+            "2000,10,10",
+            "200-10-10",
+            "20000-10-10",
+            "2000-010-10",
+            "2000-10-010",
+            "2000-1a-10",
+            "2000-10-1 ",
+            " 2000-10-10",
+            "2000-10-10T",
+            "+200-10-10",
+        ] {
+            assert!(text(bad, DateFormat::YearMonthDay), "{bad}");
+        }
+        assert!(!text("2000-10-10", DateFormat::YearMonthDay));
+        assert!(text("31/12/2000", DateFormat::MonthDayYear));
+        assert!(!text("31/12/2000", DateFormat::DayMonthYear));
+    }
+
+    #[test]
+    fn cannot_be_forged() {
+        let now = Native::new(2024, 2, 29).unwrap();
+        for (text, format) in [
+            ("29/02/2000", DateFormat::DayMonthYear),
+            ("1.3.1900", DateFormat::MonthDayYear),
+            ("9999-12-31", DateFormat::YearMonthDay),
+        ] {
+            let found = forgeries(|b| build(b, text, format, now));
+            assert!(found.is_empty(), "{text}: {found:?}");
+            let mut cs = Checker::build(|b| drop(build(b, text, format, now)));
+            let free = cs.free_variables();
+            assert!(unexplained(&free).is_empty(), "{text}: {free:?}");
+        }
+    }
+
+    #[test]
+    fn constraint_count() {
+        let now = Native::new(2024, 2, 29).unwrap();
+        let counts = FORMATS
+            .map(|f| Checker::build(|b| drop(build(b, default_text(f), f, now))).constraints());
+        // Parsing, two comparisons for the age, three divisions for the days,
+        // and one comparison with a constant.
+        assert_eq!(counts, [392, 392, 392]);
+    }
+}

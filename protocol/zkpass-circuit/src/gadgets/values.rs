@@ -52,7 +52,7 @@ pub(crate) fn parse_integer(token: &[u8]) -> Option<i64> {
 ///
 /// Relation: `limb` is the register of an unquoted token that spells an integer
 /// in canonical decimal form, and the result is that integer in [-2^63, 2^63).
-/// 225 constraints.
+/// 221 constraints.
 pub(crate) fn integer<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, limb: &Lc) -> Lc {
     let parsed = token_bytes(&[limb.value()]).and_then(|(t, _)| parse_integer(&t));
     let v = parsed.unwrap_or(0);
@@ -153,7 +153,7 @@ pub(crate) fn string_constant(text: &str) -> Vec<F> {
 }
 
 /// Enforces that a captured token is a string without escape, not longer than
-/// the register (255 constraints). The completed limbs need no check: the
+/// the register (253 constraints). The completed limbs need no check: the
 /// scanner writes them.
 pub(crate) fn require_string<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, limb: &Lc) {
     let raw = to_le_bytes(limb.value());
@@ -180,7 +180,7 @@ impl Text {
     /// The bytes of a string that satisfies [`require_string`] or is a constant.
     ///
     /// Relation: the string is `bytes` up to its length, and the bytes from
-    /// there on are zero. 1,348 constraints.
+    /// there on are zero. 1,200 constraints.
     pub(crate) fn new<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, limbs: &[Lc]) -> Text {
         let values: Vec<F> = limbs.iter().map(Lc::value).collect();
         let native = token_bytes(&values).map(|(t, _)| t).unwrap_or_default();
@@ -416,7 +416,7 @@ impl Text {
     }
 }
 
-/// 1 if `a < c`, for integers in [-2^63, 2^63) (67 constraints).
+/// 1 if `a < c`, for integers in [-2^63, 2^63) (66 constraints).
 pub(crate) fn less_than<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, a: &Lc, c: &Lc) -> Lc {
     // a - c + 2^64 lies in (0, 2^65); its top bit says a >= c.
     let mut shifted = b.sub(a, c);
@@ -427,3 +427,7 @@ pub(crate) fn less_than<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, a: &Lc
         None => b.zero(),
     }
 }
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;

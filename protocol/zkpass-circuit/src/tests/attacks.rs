@@ -56,7 +56,7 @@ fn a_captured_value_cannot_be_replaced() {
             let at = c.plan.layout.capture(0, 0);
             let limbs = typed_limbs(token.as_bytes(), false, false, 1);
             c.set(at, limbs[0]);
-            claim(c, token != "");
+            claim(c, !token.is_empty());
         });
     }
 }

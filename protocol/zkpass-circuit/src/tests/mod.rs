@@ -105,7 +105,7 @@ impl Case {
                 blocks: bucket_for(s.0.signing_input.len()).unwrap(),
             })
             .collect();
-        let evaluated = (|| {
+        let evaluated = {
             let parsed: Vec<_> = documents
                 .iter()
                 .map(|d| (d, zkpass_core::json::parse(d.payload).unwrap()))
@@ -115,7 +115,7 @@ impl Case {
                 roots.insert(d.tag.to_owned(), data_root(v, d.profile).unwrap());
             }
             evaluate(&program, &roots, as_of)
-        })();
+        };
         let statement = Statement {
             proof_system: PROOF_SYSTEM.to_owned(),
             version: VERSION,
