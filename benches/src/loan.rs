@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zkpass_circuit::answer::{Answer, Phase, Request, answer};
 use zkpass_circuit::{KeyCache, Keys, Shape, verify};
@@ -98,12 +99,19 @@ impl Loan {
         Keys::derive(&self.program, shape).expect("keys")
     }
 
+    /// Constraints of a step and of the core.
+    pub fn constraints(&self, a: &Answer) -> (usize, usize) {
+        self.keys(a).constraint_counts()
+    }
+
+    fn keys(&self, a: &Answer) -> Arc<Keys> {
+        self.cache
+            .get(&self.program, &Shape::of_statement(&a.statement))
+            .expect("keys")
+    }
+
     /// Verifies with keys from the cache.
     pub fn verify(&self, a: &Answer) {
-        let keys = self
-            .cache
-            .get(&self.program, &Shape::of_statement(&a.statement))
-            .expect("keys");
-        verify(&keys, &self.program, &a.statement, &a.proof).expect("verification");
+        verify(&self.keys(a), &self.program, &a.statement, &a.proof).expect("verification");
     }
 }

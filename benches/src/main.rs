@@ -23,7 +23,9 @@ fn main() {
 }
 
 fn table() {
-    println!("what      blocks  keys     prep     prove    total    verify   proof    memory");
+    println!(
+        "what      blocks  keys     prep     prove    total    verify   proof    memory   step/core"
+    );
     let this = std::env::current_exe().expect("own path");
     for blocks in BLOCKS {
         for kind in ["sha256", "loan"] {
@@ -40,6 +42,7 @@ fn row(kind: &str, blocks: u16) {
     let mut times: [Vec<Duration>; 4] = Default::default();
     let mut keys = Duration::ZERO;
     let mut bytes = 0;
+    let mut constraints = String::new();
     let mut note = |i: usize, from: Instant| times[i].push(from.elapsed());
     if kind == "sha256" {
         let t = Instant::now();
@@ -75,6 +78,8 @@ fn row(kind: &str, blocks: u16) {
             loan.verify(&answer);
             times[3].push(t.elapsed());
             bytes = answer.proof.len();
+            let (step, core) = loan.constraints(&answer);
+            constraints = format!("{step}/{core}");
         }
     }
     let median = |v: &mut Vec<Duration>| {
@@ -83,7 +88,7 @@ fn row(kind: &str, blocks: u16) {
     };
     let [prep, prove, total, verify] = &mut times;
     println!(
-        "{kind:<8} {blocks:>6} {:>7.3}s {:>7.3}s {:>7.3}s {:>7.3}s {:>7.3}s {:>6.1}KB {:>5}MB",
+        "{kind:<8} {blocks:>6} {:>7.3}s {:>7.3}s {:>7.3}s {:>7.3}s {:>7.3}s {:>6.1}KB {:>5}MB {constraints}",
         keys.as_secs_f64(),
         median(prep),
         median(prove),

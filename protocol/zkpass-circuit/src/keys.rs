@@ -1,6 +1,7 @@
 //! Keys, proving and verifying: the boundary to the proof system.
 
 use crate::core::Core;
+use crate::counter::Counter;
 use crate::field::{E, F};
 use crate::plan::{BUCKETS, Plan};
 use crate::step::Step;
@@ -10,6 +11,7 @@ use bincode::Options;
 use sha2::{Digest, Sha256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock};
+use vega_prover::traits::circuit::VegaCircuit;
 use vega_prover::traits::snark::DigestHelperTrait;
 use vega_prover::vega_mc_zkp::{
     VegaMcPrepZkSNARK, VegaMcProverKey, VegaMcVerifierKey, VegaMcZkSNARK,
@@ -96,20 +98,7 @@ impl Keys {
         check_shape(program, shape)?;
         let plan = Arc::new(Plan::new(program, shape));
         let program = Arc::new(program.clone());
-        let blank = Witness::blank(&plan, &program);
-        let shared = Arc::new(blank.shared);
-        let step = Step {
-            plan: plan.clone(),
-            shared: shared.clone(),
-            index: 0,
-        };
-        let core = Core {
-            plan: plan.clone(),
-            program: program.clone(),
-            shared,
-            witness: Arc::new(blank.core),
-            public: Arc::new(vec![]),
-        };
+        let (step, core) = blank(&plan, &program);
         let (prover, verifier) = VegaMcZkSNARK::<E>::setup(&step, &core, plan.layout.blocks)
             .map_err(|_| CircuitError::Setup)?;
         let key_digest = verifier.digest().map_err(|_| CircuitError::Setup)?;
@@ -133,9 +122,43 @@ impl Keys {
         self.circuit_digest
     }
 
+    /// Constraints of one step circuit and of the core circuit, before padding to
+    /// a power of two.
+    pub fn constraint_counts(&self) -> (usize, usize) {
+        let (step, core) = blank(&self.plan, &self.program);
+        (count(&step), count(&core))
+    }
+
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
+}
+
+/// The circuits, to be described and not satisfied.
+fn blank(plan: &Arc<Plan>, program: &Arc<Program>) -> (Step, Core) {
+    let blank = Witness::blank(plan, program);
+    let shared = Arc::new(blank.shared);
+    let step = Step {
+        plan: plan.clone(),
+        shared: shared.clone(),
+        index: 0,
+    };
+    let core = Core {
+        plan: plan.clone(),
+        program: program.clone(),
+        shared,
+        witness: Arc::new(blank.core),
+        public: Arc::new(vec![]),
+    };
+    (step, core)
+}
+
+/// Constraints of a circuit; the blank witness does not fail to allocate.
+fn count(circuit: &impl VegaCircuit<E>) -> usize {
+    let mut cs = Counter::symbolic();
+    let shared = circuit.shared(&mut cs).unwrap_or_default();
+    let _ = circuit.precommitted(&mut cs, &shared);
+    cs.constraints
 }
 
 fn check_shape(program: &Program, shape: &Shape) -> Result<(), CircuitError> {

@@ -22,6 +22,7 @@ use zkpass_core::user_data::Profile;
 pub mod answer;
 mod builder;
 mod core;
+mod counter;
 mod field;
 mod gadgets;
 mod keys;

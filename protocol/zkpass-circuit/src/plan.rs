@@ -30,8 +30,9 @@ pub(crate) const FIXED_STATE_BITS: usize = 24 + 10 + 3 + 1 + DEPTH_BITS;
 pub(crate) const FINAL_FREE_BITS: usize = 34;
 
 /// Block counts a token can be padded to. The true length shows only as one of
-/// these; a larger ratio between neighbours hides more and costs more.
-pub(crate) const BUCKETS: [u16; 11] = [2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128];
+/// these; a larger ratio between neighbours hides more and costs more. The
+/// largest holds a token of `MAX_TOKEN_BYTES`.
+pub(crate) const BUCKETS: [u16; 9] = [2, 4, 8, 12, 16, 24, 32, 48, 64];
 
 /// The smallest bucket that holds a padded message of `len` bytes.
 pub(crate) fn bucket_for(len: usize) -> Option<u16> {

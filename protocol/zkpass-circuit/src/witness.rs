@@ -2,6 +2,7 @@
 
 use crate::builder::Builder;
 use crate::core::{self, CoreWitness, IV};
+use crate::counter::Counter;
 use crate::field::{F, from_be_bytes, pow2};
 use crate::gadgets::base64;
 use crate::gadgets::date::AsOf;
@@ -10,7 +11,6 @@ use crate::gadgets::sha256;
 use crate::plan::{Plan, TokenPlan};
 use crate::query;
 use crate::scan;
-use bellpepper_core::{ConstraintSystem, Index, LinearCombination, SynthesisError, Variable};
 use ff::Field;
 use zkpass_query::ast::Program;
 
@@ -140,7 +140,7 @@ fn needs(
     shared: &[F],
     as_of: zkpass_core::date::Date,
 ) -> query::Needs {
-    let mut cs = Values::default();
+    let mut cs = Counter::witness();
     let mut b = Builder::new(&mut cs);
     let shared: Vec<_> = shared.iter().map(|v| b.constant(*v)).collect();
     let captured = core::captured(&mut b, plan, &shared);
@@ -219,64 +219,4 @@ fn payload_blocks(token: &TokenPlan, message: &[u8]) -> Vec<[u8; 48]> {
             out
         })
         .collect()
-}
-
-/// A constraint system that keeps nothing but how many variables there are.
-#[derive(Default)]
-struct Values {
-    aux: usize,
-    inputs: usize,
-}
-
-impl ConstraintSystem<F> for Values {
-    type Root = Self;
-
-    fn alloc<FN, A, AR>(&mut self, _: A, f: FN) -> Result<Variable, SynthesisError>
-    where
-        FN: FnOnce() -> Result<F, SynthesisError>,
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-    {
-        f()?;
-        self.aux += 1;
-        Ok(Variable(Index::Aux(self.aux - 1)))
-    }
-
-    fn alloc_input<FN, A, AR>(&mut self, _: A, f: FN) -> Result<Variable, SynthesisError>
-    where
-        FN: FnOnce() -> Result<F, SynthesisError>,
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-    {
-        f()?;
-        self.inputs += 1;
-        Ok(Variable(Index::Input(self.inputs)))
-    }
-
-    fn enforce<A, AR, LA, LB, LC>(&mut self, _: A, _: LA, _: LB, _: LC)
-    where
-        A: FnOnce() -> AR,
-        AR: Into<String>,
-        LA: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
-        LB: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
-        LC: FnOnce(LinearCombination<F>) -> LinearCombination<F>,
-    {
-    }
-
-    fn push_namespace<NR, N>(&mut self, _: N)
-    where
-        NR: Into<String>,
-        N: FnOnce() -> NR,
-    {
-    }
-
-    fn pop_namespace(&mut self) {}
-
-    fn get_root(&mut self) -> &mut Self::Root {
-        self
-    }
-
-    fn is_witness_generator(&self) -> bool {
-        true
-    }
 }
