@@ -1,2 +1,88 @@
-//! Binary.
-fn main() {}
+//! The `zkpass` command: keys, tokens, requests, proofs, a local service and a demonstration.
+
+mod args;
+mod clock;
+mod commands;
+mod documents;
+mod draft;
+mod enclave_key;
+mod enclave_process;
+mod failure;
+mod files;
+mod keys;
+mod local_service;
+mod parse;
+mod query;
+mod screen;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use serde_json::json;
+
+use crate::args::{Cli, Command, Dvr, Token};
+use crate::failure::Failure;
+use crate::files::Output;
+use crate::screen::{Answer, Screen};
+
+fn main() -> ExitCode {
+    if enclave_process::is_asked_for() {
+        return enclave_process::run();
+    }
+    let cli = Cli::parse();
+    let screen = Screen {
+        json: cli.json,
+        quiet: cli.quiet,
+    };
+    let result = run(&cli.command, screen).and_then(|answer| match cli.command.output() {
+        // Standard output holds the result itself.
+        Some(Output::Stdout) => Ok(()),
+        _ => screen.answer(&answer),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(&failure, &cli);
+            ExitCode::from(failure.exit_status())
+        }
+    }
+}
+
+fn run(command: &Command, screen: Screen) -> Result<Answer, Failure> {
+    if screen.json && command.output() == Some(&Output::Stdout) {
+        return Err(Failure::usage(
+            "--json answers on standard output; name a file after --out".to_owned(),
+        ));
+    }
+    match command {
+        Command::Keygen(args) => commands::keygen::run(args),
+        Command::Token(Token::Sign(args)) => commands::token::sign(args),
+        Command::Dvr(Dvr::New(args)) => commands::dvr::write::new(args),
+        Command::Dvr(Dvr::Check(args)) => commands::dvr::check::run(args),
+        Command::Dvr(Dvr::Sign(args)) => commands::dvr::write::sign(args),
+        Command::Dvr(Dvr::Eval(args)) => commands::dvr::eval::run(args),
+        Command::Prove(args) => commands::prove::run(args, screen),
+        Command::Verify(args) => commands::verify::run(args, screen),
+        Command::Serve(args) => commands::serve::run(args, screen),
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Completions(args) => commands::pages::completions(args),
+        Command::Man(args) => commands::pages::man(args),
+        Command::Demo(_) => commands::demo::run(screen),
+    }
+}
+
+/// Says why on standard error, or as the JSON answer.
+fn report(failure: &Failure, cli: &Cli) {
+    if !cli.json {
+        eprintln!("error: {failure}");
+        return;
+    }
+    let error = failure.to_json();
+    println!(
+        "{}",
+        match cli.command {
+            Command::Verify(_) | Command::Demo(_) => json!({"verified": false, "error": error}),
+            _ => json!({"error": error}),
+        }
+    );
+}

@@ -1,0 +1,5 @@
+//! `zkpass dvr`
+
+pub mod check;
+pub mod eval;
+pub mod write;

@@ -1,0 +1,8 @@
+//! The `zkpass` command, run as scripts run it.
+
+mod bad_input;
+mod commands;
+mod examples;
+mod help;
+mod sandbox;
+mod service;
