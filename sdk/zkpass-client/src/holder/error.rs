@@ -55,6 +55,7 @@ impl ProveError {
         match self {
             Self::Request(error) => error.code(),
             Self::Enclave(error) => error.code(),
+            Self::Seal(SealError::Body(error)) => error.code(),
             Self::Seal(SealError::TooLong) => Code::TokensTooLarge,
             Self::Remote(error) => error.code(),
             Self::Refused(refusal) => refusal.code,

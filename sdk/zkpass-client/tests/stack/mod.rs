@@ -1,0 +1,217 @@
+//! The real service with the real enclave, as processes on loopback.
+//!
+//! The programs are taken from the target directory that this test was built
+//! into. `cargo test --workspace` builds them; before `-p zkpass-client` alone,
+//! or after changing them, run
+//! `cargo build -p zkpass-service -p zkpass-enclave` with the same profile.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use zkpass_client::holder::{Holder, HolderBuilder, Request};
+use zkpass_client::issuer::Issuer;
+use zkpass_client::verifier::{DvrBuilder, Policy};
+use zkpass_client::{danger, keys};
+use zkpass_core::dvr::Dvr;
+use zkpass_core::keys::{PublicKey, SigningKey};
+use zkpass_core::user_data::Profile;
+
+/// Longest any expected event may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running service and its enclave; both end when this is dropped.
+pub struct Stack {
+    pub url: String,
+    service: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    _directory: TempDir,
+}
+
+impl Stack {
+    /// Starts the service with these lines of configuration and an enclave.
+    pub fn start(config: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("service.toml");
+        let enclave = program("zkpass-enclave");
+        let text = format!(
+            "listen = \"127.0.0.1:0\"\n{config}\n[[enclaves]]\nname = \"e\"\nprogram = {enclave:?}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut service = Command::new(program("zkpass-service"))
+            .args(["--log", "json", "--config"])
+            .arg(&file)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = BufReader::new(service.stderr.take().unwrap()).lines();
+        let sink = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                sink.lock().unwrap().push(line);
+            }
+        });
+        let mut stack = Self {
+            url: String::new(),
+            service,
+            log,
+            _directory: directory,
+        };
+        let started = stack.wait_for_log("zkpass-service started", 0);
+        let started: serde_json::Value = serde_json::from_str(&started).unwrap();
+        let address = started["fields"]["address"].as_str().unwrap();
+        stack.url = format!("http://{address}");
+        // The enclave was started before; its first hello takes a moment.
+        stack.wait_for_log("enclave ready", 0);
+        stack
+    }
+
+    /// Lines of the log of service and enclave so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for a line with this text at or after an index.
+    pub fn wait_for_log(&self, text: &str, from: usize) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log();
+            let mut new = log.iter().skip(from);
+            if let Some(line) = new.find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            assert!(Instant::now() < end, "no `{text}` in {log:#?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn holder(&self) -> HolderBuilder {
+        Holder::builder(&self.url).danger(danger::accept_unattested_development())
+    }
+
+    /// Kills the enclave process, and only it.
+    pub fn kill_enclave(&self) {
+        let parent = format!("PPid:\t{}", self.service.id());
+        let is_child = |pid: &u32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+            status.is_ok_and(|status| status.lines().any(|line| line == parent))
+        };
+        let entries = std::fs::read_dir("/proc").unwrap();
+        let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let enclave = numbers
+            .into_iter()
+            .find(is_child)
+            .expect("an enclave process");
+        signal("KILL", enclave);
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        signal("TERM", self.service.id());
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end {
+            if matches!(self.service.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.service.kill();
+        let _ = self.service.wait();
+    }
+}
+
+fn signal(name: &str, pid: u32) {
+    let command = format!("kill -{name} {pid}");
+    let status = Command::new("sh").args(["-c", &command]).status();
+    assert!(status.unwrap().success());
+}
+
+fn program(name: &str) -> PathBuf {
+    // The test program is in `deps` below the directory of the others.
+    let own = std::env::current_exe().unwrap();
+    let program = own
+        .parent()
+        .and_then(|deps| deps.parent())
+        .unwrap()
+        .join(name);
+    assert!(
+        program.is_file(),
+        "`{name}` is not built: run `cargo build -p zkpass-service -p zkpass-enclave`"
+    );
+    program
+}
+
+/// Three parties and a question.
+pub struct Scene {
+    pub issuer: Issuer,
+    pub verifier: SigningKey,
+    pub dvr: Dvr,
+    pub token: String,
+}
+
+pub const QUERY: &str = r#"[
+    {"if": {
+        "condition": {">=": [{"get_age": [{"dvar": "born"}, "YYYY-MM-DD"]}, 21]},
+        "then": [{"output": {"adult": true}}, {"output": {"name": {"dvar": "name"}}}],
+        "else": [{"output": {"adult": false}}]
+    }}
+]"#;
+
+pub const DATA: &str = r#"{"name":"Ayu","_name_zkpass_public_":true,"born":"1990-03-01"}"#;
+
+impl Scene {
+    pub fn new() -> Self {
+        Self::with_data(DATA)
+    }
+
+    pub fn with_data(data: &str) -> Self {
+        let issuer = Issuer::new(keys::generate().unwrap());
+        let verifier = keys::generate().unwrap();
+        let question = DvrBuilder::new(QUERY)
+            .unwrap()
+            .document(issuer.public_key().into(), Profile::Zkpass)
+            .verifying_key(verifier.public().into())
+            .nonce(keys::random_id().unwrap())
+            .build()
+            .unwrap();
+        Self {
+            token: issuer.sign(data, Profile::Zkpass).unwrap(),
+            dvr: question.dvr().clone(),
+            issuer,
+            verifier,
+        }
+    }
+
+    /// Signs the DVR as it is, valid or not.
+    pub fn dvr_token(&self) -> String {
+        let header = zkpass_core::jws::Header::new("JWT", None);
+        let payload = serde_json::json!({ "data": self.dvr }).to_string();
+        zkpass_core::jws::sign(&header, payload.as_bytes(), &self.verifier)
+    }
+
+    pub fn tokens(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(String::new(), self.token.clone())])
+    }
+
+    pub fn request(&self) -> Request {
+        Request::new(self.dvr_token(), self.tokens()).from_verifier(self.verifier.public())
+    }
+
+    pub fn policy(&self) -> Policy {
+        let keys = BTreeMap::from([(String::new(), self.issuer.public_key())]);
+        Policy::new(self.dvr.clone(), keys)
+    }
+}
+
+/// The key by which an enclave signs its proofs.
+pub async fn identity(holder: &Holder) -> PublicKey {
+    holder.enclaves().await.unwrap()[0].identity_key
+}
