@@ -15,6 +15,7 @@ mod parse;
 mod query;
 mod screen;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -71,18 +72,18 @@ fn run(command: &Command, screen: Screen) -> Result<Answer, Failure> {
     }
 }
 
-/// Says why on standard error, or as the JSON answer.
+/// Says why on standard error, or as the JSON answer. If nobody reads, the exit status still tells.
 fn report(failure: &Failure, cli: &Cli) {
-    if !cli.json {
-        eprintln!("error: {failure}");
-        return;
-    }
     let error = failure.to_json();
-    println!(
-        "{}",
-        match cli.command {
-            Command::Verify(_) | Command::Demo(_) => json!({"verified": false, "error": error}),
-            _ => json!({"error": error}),
+    let _ = match (cli.json, &cli.command) {
+        (false, _) => writeln!(io::stderr(), "error: {failure}"),
+        (true, Command::Verify(_) | Command::Demo(_)) => {
+            writeln!(
+                io::stdout(),
+                "{}",
+                json!({"verified": false, "error": error})
+            )
         }
-    );
+        (true, _) => writeln!(io::stdout(), "{}", json!({ "error": error })),
+    };
 }

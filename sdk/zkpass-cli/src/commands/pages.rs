@@ -1,10 +1,11 @@
 //! `zkpass completions` and `zkpass man`: both come from the argument definitions.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 use serde_json::json;
 
 use crate::args::{self, Cli};
@@ -57,12 +58,48 @@ fn write_pages(command: &Command, folder: &Path, written: &mut Vec<String>) -> R
 
 fn page(command: &Command) -> Result<Vec<u8>, Failure> {
     let mut page = Vec::new();
-    let rendered: io::Result<()> = Man::new(command.clone())
-        .title(page_name(command))
-        .render(&mut page)
-        .and_then(|()| page.flush());
-    rendered.map_err(|error| Failure::system(format!("cannot make a manual page: {error}")))?;
+    write_page(command, &mut page)
+        .map_err(|error| Failure::system(format!("cannot make a manual page: {error}")))?;
     Ok(page)
+}
+
+fn write_page(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
+    let man = Man::new(command.clone()).title(page_name(command));
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    man.render_synopsis_section(page)?;
+    man.render_description_section(page)?;
+    man.render_options_section(page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(page)?;
+    }
+    let notes = command
+        .get_after_long_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    sections(&notes).to_writer(page)?;
+    man.render_version_section(page)
+}
+
+/// What follows the options in the help, line by line: a line that ends with a colon and is not
+/// indented begins a section.
+fn sections(notes: &str) -> Roff {
+    let mut roff = Roff::default();
+    for line in notes.lines() {
+        match line.strip_suffix(':') {
+            Some(title) if !line.starts_with(' ') => {
+                roff.control("SH", [title.to_uppercase().as_str()]);
+                roff.control("nf", []);
+            }
+            _ => {
+                roff.text([roman(line)]);
+            }
+        }
+    }
+    if !notes.is_empty() {
+        roff.control("fi", []);
+    }
+    roff
 }
 
 /// `zkpass dvr sign` has the page `zkpass-dvr-sign`.

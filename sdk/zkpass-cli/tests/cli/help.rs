@@ -78,7 +78,7 @@ fn completions_and_manual_pages() {
         );
     }
     let page = sandbox.ok("man").stdout;
-    assert!(page.contains(".TH zkpass 1") && page.contains("Exit status"));
+    assert!(page.contains(".TH zkpass 1") && page.contains(".SH \"EXIT STATUS\""));
     sandbox.ok("man --out pages");
     for command in COMMANDS {
         let name = format!("zkpass {command}").trim().replace(' ', "-");
