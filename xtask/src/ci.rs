@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{shell, wasm, words, zones};
+use crate::{shell, tour, wasm, words, zones};
 
 /// Which checks to run.
 #[derive(clap::Args)]
@@ -57,6 +57,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "demo",
         run: |_| demo(),
+    },
+    Step {
+        name: "tour",
+        run: |_| tour::run(),
     },
     Step {
         name: "fuzz",

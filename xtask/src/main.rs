@@ -3,6 +3,7 @@
 mod ci;
 mod graph;
 mod shell;
+mod tour;
 mod wasm;
 mod words;
 mod zones;
@@ -27,6 +28,8 @@ enum Task {
     Words,
     /// Build the crates that must work in a browser for wasm32
     Wasm,
+    /// Run the commands of the README's tour
+    Tour,
     /// Run all checks, in the order of their cost
     Ci(ci::Options),
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Zones => zones::run(),
         Task::Words => words::run(),
         Task::Wasm => wasm::run(),
+        Task::Tour => tour::run(),
         Task::Ci(options) => ci::run(&options),
     };
     match result {
