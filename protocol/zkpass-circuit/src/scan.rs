@@ -16,6 +16,8 @@ pub(crate) struct Registers {
     pub(crate) depth: u64,
     /// Bytes of the current token.
     pub(crate) token: Vec<u8>,
+    /// Limbs completed so far, latest first, those of earlier tokens included.
+    completed_limbs: Vec<F>,
     pub(crate) pending: Vec<bool>,
 }
 
@@ -28,6 +30,7 @@ impl Registers {
             dead: false,
             depth: 0,
             token: vec![],
+            completed_limbs: vec![F::ZERO; plan.limbs - 1],
             pending: vec![false; plan.edges.len()],
         }
     }
@@ -43,8 +46,19 @@ impl Registers {
     }
 
     /// The token register: the current limb, then completed ones, latest first.
-    pub(crate) fn limbs(&self, n: usize) -> Vec<F> {
-        token_limbs(&self.token, self.dead, n)
+    pub(crate) fn limbs(&self) -> Vec<F> {
+        let mut out = token_limbs(&self.token, self.dead, 1);
+        out.extend(&self.completed_limbs);
+        out
+    }
+
+    /// The register as a capture sees it: type and number of full limbs folded
+    /// into the first.
+    fn typed(&self, n: usize) -> Vec<F> {
+        let mut out = typed_limbs(&self.token, self.quoted, self.dead, 1);
+        out.extend(&self.completed_limbs);
+        out.truncate(n);
+        out
     }
 
     /// The packed elements of [`crate::plan::Layout`]; `head` are the next three
@@ -183,6 +197,11 @@ fn append(plan: &Plan, r: &mut Registers, byte: u8) {
     if r.token.len() == plan.limbs * LIMB_BYTES {
         r.dead = true;
     } else {
+        if !r.token.is_empty() && r.token.len().is_multiple_of(LIMB_BYTES) {
+            let full = token_limbs(&r.token, false, 1);
+            r.completed_limbs.splice(0..0, full);
+            r.completed_limbs.truncate(plan.limbs - 1);
+        }
         r.token.push(byte);
     }
 }
@@ -195,6 +214,7 @@ fn structure(
     counts: &mut [F],
     captures: &mut [Vec<F>],
 ) {
+    let typed = r.typed(plan.limbs);
     let current: Vec<bool> = plan
         .nodes
         .iter()
@@ -225,7 +245,7 @@ fn structure(
                 if let Some(leaf) = edge.leaf
                     && let (Some(l), Some(c)) = (plan.leaves.get(leaf), captures.get_mut(leaf))
                 {
-                    *c = typed_limbs(&r.token, r.quoted, r.dead, plan.limbs);
+                    c.clone_from(&typed);
                     c.truncate(l.limbs);
                 }
             }

@@ -111,7 +111,7 @@ impl Witness {
                 {
                     set(layout.state(slot, k), v);
                 }
-                for (k, v) in registers.limbs(layout.limbs).into_iter().enumerate() {
+                for (k, v) in registers.limbs().into_iter().enumerate() {
                     set(layout.limb(slot, k), v);
                 }
             }

@@ -6,7 +6,8 @@
 //! the number of members with exactly this name under exactly this parent, and
 //! every captured token of a matched leaf is the raw token of its value (empty
 //! and unquoted for an object or array; 0 in place of the last limb for a string
-//! with an escape and for a token longer than the register).
+//! with an escape and for a token longer than the register). Limbs of a capture
+//! beyond the number that its first limb states are left over from other tokens.
 //!
 //! Nothing is assumed of what strings hold.
 
@@ -34,7 +35,8 @@ pub(crate) struct State {
     pub(crate) t: Lc,
     /// Completed limbs.
     pub(crate) li: Lc,
-    /// The current limb, then completed ones, latest first.
+    /// The current limb, then completed ones, latest first; those beyond `li`
+    /// are of earlier tokens.
     pub(crate) limbs: Vec<Lc>,
     /// Per edge: between its colon and the end of its value.
     pub(crate) pending: Vec<Lc>,
@@ -240,17 +242,15 @@ pub(crate) fn byte<CS: ConstraintSystem<F>>(
             let h_next = b.alloc_wide(a.value() * h.value() + added.value());
             let grown = b.sub(&h_next, &added);
             b.enforce(&a, h, &grown);
-            // Completed limbs shift down, or are cleared by a reset.
-            let clear = b.add(&reset, &shift);
+            // Completed limbs shift down. A reset leaves them: `li` says how many
+            // belong to the token, and who reads more masks them.
             let mut previous = h.clone();
             let mut out = vec![];
             for g in rest {
-                let cleared = b.alloc_wide(clear.value() * g.value());
-                b.enforce(&clear, g, &cleared);
-                let kept = b.sub(g, &cleared);
-                let g_next = b.alloc_wide(kept.value() + shift.value() * previous.value());
-                let moved = b.sub(&g_next, &kept);
-                b.enforce(&shift, &previous, &moved);
+                let change = b.sub(&previous, g);
+                let g_next = b.alloc_wide(g.value() + shift.value() * change.value());
+                let moved = b.sub(&g_next, g);
+                b.enforce(&shift, &change, &moved);
                 previous = g.clone();
                 out.push(g_next);
             }

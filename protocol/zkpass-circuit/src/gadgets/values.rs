@@ -152,20 +152,31 @@ pub(crate) fn string_constant(text: &str) -> Vec<F> {
     typed_limbs(text.as_bytes(), true, false, STRING_LIMBS)
 }
 
-/// Enforces that a captured token is a string without escape, not longer than
-/// the register (253 constraints). The completed limbs need no check: the
-/// scanner writes them.
-pub(crate) fn require_string<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, limb: &Lc) {
-    let raw = to_le_bytes(limb.value());
+/// The limbs of a captured string.
+///
+/// Relation: the token is a string without escape, not longer than the register,
+/// and the result is its limbs, zero beyond their number. The completed limbs
+/// need no check: the scanner writes them. 257 constraints.
+pub(crate) fn string<CS: ConstraintSystem<F>>(b: &mut Builder<'_, CS>, limbs: &[Lc]) -> Vec<Lc> {
+    let first = limbs.first().cloned().unwrap_or_else(|| b.zero());
+    let raw = to_le_bytes(first.value());
     let h: Vec<Lc> = (0..249).map(|i| b.bit(bit_of(&raw, i))).collect();
-    let completed: Vec<Lc> = (0..2).map(|i| b.bit(bit_of(&raw, 251 + i))).collect();
+    let [low, high] = [251, 252].map(|i| b.bit(bit_of(&raw, i)));
     let h = b.radix(F::from(2), &h);
-    let completed = b.radix(F::from(2), &completed);
+    let completed = b.radix(F::from(2), [&low, &high]);
     b.nonzero(&h);
     let mut whole = b.constant(string_mark());
     b.accumulate(&mut whole, F::ONE, &h);
     b.accumulate(&mut whole, pow2(251), &completed);
-    b.equal(&whole, limb);
+    b.equal(&whole, &first);
+    // At least one, two, three completed limbs.
+    let three = b.mul(&low, &high);
+    let one = b.sub(&b.add(&low, &high), &three);
+    let mut out = vec![first];
+    for (flag, limb) in [one, high, three].iter().zip(limbs.iter().skip(1)) {
+        out.push(b.mul(flag, limb));
+    }
+    out
 }
 
 /// A string as bytes from the left, zero behind its end.
@@ -177,7 +188,7 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// The bytes of a string that satisfies [`require_string`] or is a constant.
+    /// The bytes of a string as [`string`] gives it, or of a constant.
     ///
     /// Relation: the string is `bytes` up to its length, and the bytes from
     /// there on are zero. 1,200 constraints.

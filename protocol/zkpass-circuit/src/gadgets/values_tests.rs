@@ -107,29 +107,46 @@ fn booleans() {
 
 #[test]
 fn strings() {
-    let check = |value: F| {
-        let (cs, _) = run(move |b| {
-            let limb = b.constant(value);
-            require_string(b, &limb);
-            vec![]
+    let check = |limbs: Vec<F>| {
+        let (cs, out) = run(|b| {
+            let limbs: Vec<Lc> = limbs.iter().map(|v| b.constant(*v)).collect();
+            string(b, &limbs)
         });
-        assert_eq!(cs.constraints(), 253);
-        cs.satisfied()
+        assert_eq!(cs.constraints(), 257);
+        cs.satisfied().then_some(out)
     };
-    assert!(check(register(b"", true)));
-    assert!(check(register(&[0xff; 31], true)));
-    for limbs in [
-        typed_limbs(&[b'x'; 124], true, false, 4),
-        typed_limbs(&[b'x'; 40], true, false, 4),
+    for text in [
+        "",
+        "a",
+        &"x".repeat(31),
+        &"x".repeat(32),
+        &"y".repeat(93),
+        &"z".repeat(124),
     ] {
-        assert!(check(limbs[0]));
+        let limbs = string_constant(text);
+        assert_eq!(check(limbs.clone()), Some(limbs.clone()));
+        // Left-overs of earlier tokens beyond the stated number are dropped.
+        let mut dirty = limbs.clone();
+        for (i, limb) in dirty.iter_mut().enumerate() {
+            if i > text.len().saturating_sub(1) / LIMB_BYTES {
+                *limb = F::from(7777);
+            }
+        }
+        assert_eq!(check(dirty), Some(limbs));
     }
-    assert!(!check(register(b"abc", false)), "not quoted");
-    assert!(!check(typed_limbs(b"a", true, true, 1)[0]), "dead");
+    let one = |first: F| check(vec![first, F::ZERO, F::ZERO, F::ZERO]);
+    assert!(one(register(b"abc", true)).is_some());
+    assert!(one(register(b"abc", false)).is_none(), "not quoted");
+    assert!(one(typed_limbs(b"a", true, true, 1)[0]).is_none(), "dead");
     assert!(
-        !check(register(b"", true) + pow2(253)),
+        one(register(b"", true) + pow2(253)).is_none(),
         "more limbs than there are"
     );
+    let limbs = string_constant("some text of more than one limb");
+    sound("string", |b| {
+        let limbs: Vec<Lc> = limbs.iter().map(|v| b.constant(*v)).collect();
+        string(b, &limbs)
+    });
 }
 
 fn text_case(text: &str) -> impl Fn(&mut Builder<'_, Checker>) -> (Text, Vec<Lc>) {

@@ -138,13 +138,11 @@ impl<CS: ConstraintSystem<F>> Compiler<'_, '_, CS> {
         }
         let decodes = matches!(self.native_token(f), Some((_, true)));
         let (need, read) = self.need(f, 1, decodes, &values::string_constant(""));
-        if let Some(limb) = read.first() {
-            values::require_string(self.b, limb);
-        }
+        let limbs = values::string(self.b, &read);
         if let Some(state) = self.fields.get_mut(f) {
-            state.string = Some((need, read.clone()));
+            state.string = Some((need, limbs.clone()));
         }
-        read
+        limbs
     }
 
     fn field_boolean(&mut self, f: FieldId, live: Lc) -> Lc {

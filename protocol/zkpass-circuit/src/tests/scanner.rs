@@ -113,7 +113,12 @@ fn names_of_every_length() {
 fn values_of_every_length() {
     let script = r#"[{"output": {"v": {"dvar": "v"}}}]"#;
     for n in [0, 1, 30, 31, 32, 61, 62, 63, 92, 93, 94, 123, 124] {
-        let payload = format!(r#"{{"v":"{}","_v_zkpass_public_":true}}"#, "w".repeat(n));
+        // A long string before it leaves its limbs behind.
+        let payload = format!(
+            r#"{{"x":"{}","v":"{}","_v_zkpass_public_":true}}"#,
+            "x".repeat(120),
+            "w".repeat(n)
+        );
         let case = Case::new(script, &single(&payload), date(2026, 3, 1));
         assert_eq!(case.refused_by(), None, "{n}");
         assert!(case.evaluated.is_ok());
