@@ -91,7 +91,7 @@ async fn an_honest_proof_verifies_however_it_was_made() {
 async fn a_killed_enclave_fails_its_job_at_once_and_the_holder_tries_again() {
     let _turn = TURN.lock().await;
     let stack = Stack::start("");
-    let scene = Scene::new();
+    let scene = Scene::large();
     let once = stack.holder().max_attempts(1).build().unwrap();
     let old = identity(&once).await;
 
@@ -143,10 +143,26 @@ async fn a_killed_enclave_fails_its_job_at_once_and_the_holder_tries_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hung_enclave_is_replaced() {
+    let _turn = TURN.lock().await;
+    let stack = Stack::start_with("", "health_seconds = 1\nsilence_seconds = 2");
+    let scene = Scene::new();
+    let once = stack.holder().max_attempts(1).build().unwrap();
+    let old = identity(&once).await;
+    let from = stack.log().len();
+    stack.signal_enclave("STOP");
+    let error = once.prove(&scene.request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::EnclaveLost);
+    stack.wait_for_log("enclave ready", from);
+    assert_ne!(old, identity(&once).await);
+    once.prove(&scene.request()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_leaves_nothing_behind() {
     let _turn = TURN.lock().await;
     let stack = Stack::start("queue_length = 1");
-    let scene = Scene::new();
+    let scene = Scene::large();
     let holder = stack.holder().build().unwrap();
     let request = scene.request();
     let gone = tokio::time::timeout(A_WHILE, holder.prove(&request)).await;
@@ -164,11 +180,12 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
 async fn a_full_queue_is_said_and_passes() {
     let _turn = TURN.lock().await;
     let stack = Stack::start("queue_length = 1");
-    let scene = Scene::new();
+    let scene = Scene::large();
     let first = stack.holder().build().unwrap();
     let request = scene.request();
     let proving = tokio::spawn(async move { first.prove(&request).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(A_WHILE).await;
+    assert!(!proving.is_finished(), "{TOO_FAST}");
 
     let once = stack.holder().max_attempts(1).build().unwrap();
     let error = once.prove(&scene.request()).await.unwrap_err();

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -37,11 +37,17 @@ pub struct Stack {
 impl Stack {
     /// Starts the service with these lines of configuration and an enclave.
     pub fn start(config: &str) -> Self {
+        Self::start_with(config, "")
+    }
+
+    /// The same, with lines of configuration for the enclave too.
+    pub fn start_with(config: &str, enclave_config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("service.toml");
         let enclave = program("zkpass-enclave");
         let text = format!(
-            "listen = \"127.0.0.1:0\"\n{config}\n[[enclaves]]\nname = \"e\"\nprogram = {enclave:?}\n"
+            "listen = \"127.0.0.1:0\"\n{config}\n[[enclaves]]\nname = \"e\"\n\
+             program = {enclave:?}\n{enclave_config}\n"
         );
         std::fs::write(&file, text).unwrap();
         let mut service = Command::new(program("zkpass-service"))
@@ -65,7 +71,9 @@ impl Stack {
             _directory: directory,
         };
         let started = stack.wait_for_log("zkpass-service started", 0);
-        let started: serde_json::Value = serde_json::from_str(&started).unwrap();
+        // The enclave writes to the same standard error, not always whole lines.
+        let json = &started[started.find('{').unwrap()..=started.rfind('}').unwrap()];
+        let started: serde_json::Value = serde_json::from_str(json).unwrap();
         let address = started["fields"]["address"].as_str().unwrap();
         stack.url = format!("http://{address}");
         // The enclave was started before; its first hello takes a moment.
@@ -98,6 +106,11 @@ impl Stack {
 
     /// Kills the enclave process, and only it.
     pub fn kill_enclave(&self) {
+        self.signal_enclave("KILL");
+    }
+
+    /// Sends a signal to the enclave process, and only to it.
+    pub fn signal_enclave(&self, name: &str) {
         let parent = format!("PPid:\t{}", self.service.id());
         let is_child = |pid: &u32| {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
@@ -109,7 +122,7 @@ impl Stack {
             .into_iter()
             .find(is_child)
             .expect("an enclave process");
-        signal("KILL", enclave);
+        signal(name, enclave);
     }
 }
 
@@ -143,10 +156,29 @@ fn program(name: &str) -> PathBuf {
         .unwrap()
         .join(name);
     assert!(
-        program.is_file(),
-        "`{name}` is not built: run `cargo build -p zkpass-service -p zkpass-enclave`"
+        is_fresh(&program),
+        "`{name}` is not built, or older than its sources: \
+         run `cargo build -p zkpass-service -p zkpass-enclave`"
     );
     program
+}
+
+/// Whether a program is younger than every source that cargo lists for it.
+/// With an old one proofs would fail to verify, which leads astray.
+fn is_fresh(program: &Path) -> bool {
+    let modified = |path: &Path| path.metadata().and_then(|file| file.modified());
+    let (Ok(built), Ok(listed)) = (
+        modified(program),
+        std::fs::read_to_string(program.with_extension("d")),
+    ) else {
+        return false;
+    };
+    let sources = listed
+        .split_once(": ")
+        .map_or("", |(_, sources)| sources.trim());
+    // A space inside a path is escaped, and such a path is not looked at.
+    let mut sources = sources.split(' ').filter(|path| !path.contains('\\'));
+    sources.all(|path| modified(Path::new(path)).is_ok_and(|changed| changed <= built))
 }
 
 /// Three parties and a question.
@@ -170,6 +202,12 @@ pub const DATA: &str = r#"{"name":"Ayu","_name_zkpass_public_":true,"born":"1990
 impl Scene {
     pub fn new() -> Self {
         Self::with_data(DATA)
+    }
+
+    /// The largest document there is, which takes longest to prove.
+    pub fn large() -> Self {
+        let padding = "x".repeat(2700);
+        Self::with_data(&DATA.replace('{', &format!(r#"{{"padding":"{padding}","#)))
     }
 
     pub fn with_data(data: &str) -> Self {
