@@ -9,7 +9,7 @@ pub struct Options {
     pub socket: PathBuf,
     /// Proofs made at the same time; each takes about half a gigabyte.
     pub provers: NonZero<usize>,
-    /// Threads that all proofs share.
+    /// Threads of each proof.
     pub threads: NonZero<usize>,
     /// Requests accepted at the same time, waiting ones included.
     pub max_requests: NonZero<usize>,
@@ -57,7 +57,7 @@ usage: zkpass-enclave --socket PATH [options]
 
   --socket PATH              Unix socket to listen on
   --provers N                proofs made at the same time, 1 to 16 (1)
-  --threads N                threads shared by all proofs, 1 to 1024 (all cores)
+  --threads N                threads of each proof, 1 to 1024 (all cores)
   --max-requests N           requests accepted at the same time, 1 to 4096 (64)
   --max-deadline SECONDS     longest time for one request, 1 to 3600 (120)
   --key-lifetime SECONDS     life of an HPKE key, 2 to 3600 (600)

@@ -6,7 +6,7 @@
 //! There is no logging framework in the enclave, so that no dependency can
 //! write to it either. Lines go to standard error.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io::Write, time::Duration};
 
 use zkpass_core::code::Code;
 
@@ -33,9 +33,11 @@ pub(crate) enum Event<'a> {
     Stopping,
 }
 
-/// Writes one line.
+/// Writes one line, whole: the stream may be shared with other writers.
 pub(crate) fn log(event: Event<'_>) {
-    eprintln!("zkpass-enclave: {event}");
+    let line = format!("zkpass-enclave: {event}\n");
+    // Nowhere to report that the log is closed.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Lets a panic say where it was, and never what: the message may quote data.

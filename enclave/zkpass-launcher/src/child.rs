@@ -40,6 +40,9 @@ pub(crate) async fn start(options: &Options, socket: &Path) -> Result<Child, Lau
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .kill_on_drop(true)
+        // A Ctrl-C in a terminal goes to its foreground group: the owner drains
+        // its jobs first and then stops the enclave.
+        .process_group(0)
         .spawn()
         .map_err(|source| LaunchError::Spawn {
             program: options.program.clone(),
