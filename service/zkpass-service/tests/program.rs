@@ -41,7 +41,7 @@ async fn it_starts_serves_logs_one_line_and_drains_on_sigterm() {
             break entry["fields"]["address"].as_str().unwrap().to_owned();
         }
     };
-    let http = reqwest::Client::new();
+    let http = support::http_client();
     let url = |path: &str| format!("http://{address}{path}");
     let wait = async {
         while http.get(url("/readyz")).send().await.unwrap().status() != 200 {

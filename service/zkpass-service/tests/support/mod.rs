@@ -33,6 +33,14 @@ pub enum Seen {
     Cancel,
 }
 
+/// A client for plain http. In one build with the SDK the HTTP library has TLS and
+/// wants a provider of cryptography even so.
+pub fn http_client() -> reqwest::Client {
+    // A second call finds the provider installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// An enclave that does what requests say:
 /// `answer TEXT`, `fail CODE`, `hold`, `die`, `garbage`, `mute`, `rotate`.
 /// A held request is answered with `released` after [`FakeEnclave::release`],
@@ -237,7 +245,7 @@ impl TestService {
         let task = tokio::spawn(server.serve(async { drop(told.await) }));
         Self {
             address,
-            http: reqwest::Client::new(),
+            http: http_client(),
             shutdown: Some(shutdown),
             task: Some(task),
         }
