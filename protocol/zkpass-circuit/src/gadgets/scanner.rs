@@ -1,5 +1,4 @@
-//! The JSON scanner: one byte at a time, as `docs/decisions` and the design of
-//! the circuit describe.
+//! The JSON scanner, one byte at a time; `docs/proof.md` gives the picture.
 //!
 //! Relation, for a text that is valid JSON (RFC 8259) without duplicate names:
 //! after the last byte, for every edge of the trie the sum of its matches is
