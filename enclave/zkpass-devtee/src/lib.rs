@@ -1,0 +1,6 @@
+//! The development TEE's signing side: evidence in the vendors' own layouts,
+//! under roots that are made at first start.
+//!
+//! Nothing here weakens a verifier: the vendors' roots refuse all of it, and
+//! trusting a development root takes an explicit `danger` call with its
+//! fingerprint. The crate is pure: keys, time and randomness are arguments.
