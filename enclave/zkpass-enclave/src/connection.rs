@@ -141,7 +141,13 @@ impl Connection {
                 self.jobs.insert(id, job);
                 Ok(())
             }
+            Message::Attest { .. } | Message::ProveJwe { .. } => {
+                let code = Code::EvidenceUnavailable;
+                self.send(id, Message::Failed { code }).await
+            }
             Message::Hello { .. }
+            | Message::Attested { .. }
+            | Message::Proof { .. }
             | Message::Answer { .. }
             | Message::Failed { .. }
             | Message::Healthy { .. } => Err(ConnectionError::OutOfTurn),

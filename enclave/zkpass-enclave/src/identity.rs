@@ -38,9 +38,11 @@ impl Identity {
         EnclaveInfo {
             enclave_id: self.id.clone(),
             kind: UNATTESTED_DEVELOPMENT.to_owned(),
+            measurement_id: UNATTESTED_DEVELOPMENT.to_owned(),
             key_id: announcement.key_id.clone(),
             hpke_public_key: base64url(&announcement.public_key.to_bytes()),
             identity_key: self.key.public(),
+            encryption_key: self.key.public(),
             not_before: announcement.not_before,
             not_after: announcement.not_after,
             signature: String::new(),

@@ -11,8 +11,9 @@ use zkpass_channel::{
     SealedRequestBody, open, seal,
 };
 
-use zkpass_core::api::{EnclaveInfo, UNATTESTED_DEVELOPMENT};
+use zkpass_core::api::{EnclaveInfo, EnclaveOffer, UNATTESTED_DEVELOPMENT};
 use zkpass_core::code::Code;
+use zkpass_core::evidence::EvidenceDocument;
 use zkpass_core::frame::{Decoder, Frame, FrameError, Message};
 
 use super::token;
@@ -100,16 +101,19 @@ fn stream() -> Vec<u8> {
     let info = EnclaveInfo {
         enclave_id: "e".to_owned(),
         kind: UNATTESTED_DEVELOPMENT.to_owned(),
+        measurement_id: UNATTESTED_DEVELOPMENT.to_owned(),
         key_id: BINDING.key_id.to_owned(),
         hpke_public_key: "AAEC".to_owned(),
         identity_key: token::key().public(),
+        encryption_key: token::key().public(),
         not_before: 1,
         not_after: 2,
         signature: String::new(),
-    };
+    }
+    .signed_by(&token::key());
     let messages = [
         Message::Hello {
-            info: Box::new(info.signed_by(&token::key())),
+            info: Box::new(info.clone()),
         },
         Message::Info,
         Message::Prove {
@@ -128,6 +132,26 @@ fn stream() -> Vec<u8> {
         Message::Healthy {
             waiting: 1,
             running: 2,
+        },
+        Message::Attest { nonce: [9; 32] },
+        Message::Attested {
+            offer: Box::new(EnclaveOffer {
+                info,
+                evidence: Some(EvidenceDocument {
+                    platform: "nitro".to_owned(),
+                    nonce: vec![9; 32],
+                    document: vec![10; 40],
+                    endorsements: vec![11; 4],
+                }),
+            }),
+        },
+        Message::ProveJwe {
+            deadline_ms: 1_000,
+            user_data: "a.b.c.d.e".to_owned(),
+            dvr: "f.g.h.i.j".to_owned(),
+        },
+        Message::Proof {
+            token: "a.b.c".to_owned(),
         },
     ];
     let frames = messages.into_iter().zip(1..);

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     code::Code,
     encoding::{Canonical, base64url, from_base64url},
+    evidence::EvidenceDocument,
     keys::{PublicKey, SigningKey},
 };
 
-/// Lists the enclaves.
+/// Lists the enclaves; with `?nonce=` (32 bytes, base64url) they attest to it.
 pub const ENCLAVES_PATH: &str = "/v1/enclaves";
 /// Takes sealed requests.
 pub const PROOFS_PATH: &str = "/v1/proofs";
@@ -33,7 +34,7 @@ pub const LOCATION_HEADER: &str = "location";
 /// Media type of [`Problem`] (RFC 9457 section 3).
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 
-/// What an enclave calls itself until evidence exists.
+/// What an enclave calls itself that has nothing to attest with.
 pub const UNATTESTED_DEVELOPMENT: &str = "unattested-development";
 
 /// Path of one job.
@@ -45,7 +46,18 @@ pub fn proof_path(id: &str) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnclavesResponse {
     /// The enclaves that are ready.
-    pub enclaves: Vec<EnclaveInfo>,
+    pub enclaves: Vec<EnclaveOffer>,
+}
+
+/// An enclave, and its evidence when it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnclaveOffer {
+    /// What it says of itself.
+    #[serde(flatten)]
+    pub info: EnclaveInfo,
+    /// Evidence for the nonce of the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceDocument>,
 }
 
 /// An enclave and the key to seal requests to.
@@ -53,14 +65,20 @@ pub struct EnclavesResponse {
 pub struct EnclaveInfo {
     /// Id of the enclave.
     pub enclave_id: String,
-    /// What kind of evidence it offers: [`UNATTESTED_DEVELOPMENT`] for none.
+    /// What kind of evidence it offers: `nitro`, `sev-snp`, `tdx`, or
+    /// [`UNATTESTED_DEVELOPMENT`] for none.
     pub kind: String,
+    /// `KIND:HEX` of its launch measurement (PCR0, MEASUREMENT, MRTD); the
+    /// kind alone when there is none. A request is sealed to it.
+    pub measurement_id: String,
     /// Id of the HPKE key.
     pub key_id: String,
     /// The HPKE key (X-Wing), base64url.
     pub hpke_public_key: String,
-    /// The key that signs this and the proofs of this enclave.
+    /// The key that signs this and the proofs of this enclave; evidence is bound to it.
     pub identity_key: PublicKey,
+    /// The key for requests in JWE (ECDH-ES), on the path for existing clients.
+    pub encryption_key: PublicKey,
     /// Unix time in seconds from which the HPKE key is good.
     pub not_before: i64,
     /// Unix time in seconds until which it is.
@@ -72,21 +90,24 @@ pub struct EnclaveInfo {
 impl EnclaveInfo {
     /// The bytes that are signed: every other member, in the encoding of
     /// [`Statement::canonical_bytes`](crate::statement::Statement::canonical_bytes)
-    /// (texts, times as `i64`, the key as x and y) after the domain tag
-    /// `zkpass/enclave-info/v1`.
+    /// (texts, times as `i64`, keys as x and y) after the domain tag
+    /// `zkpass/enclave-info/v2`.
     pub fn signed_bytes(&self) -> Vec<u8> {
-        let mut out = Canonical::new("zkpass/enclave-info/v1");
+        let mut out = Canonical::new("zkpass/enclave-info/v2");
         for text in [
             &self.enclave_id,
             &self.kind,
+            &self.measurement_id,
             &self.key_id,
             &self.hpke_public_key,
         ] {
             out.text(text);
         }
-        let (x, y) = self.identity_key.coordinates();
-        out.fixed(&x);
-        out.fixed(&y);
+        for key in [&self.identity_key, &self.encryption_key] {
+            let (x, y) = key.coordinates();
+            out.fixed(&x);
+            out.fixed(&y);
+        }
         out.fixed(&self.not_before.to_be_bytes());
         out.fixed(&self.not_after.to_be_bytes());
         out.finish()
@@ -218,9 +239,11 @@ mod tests {
         EnclaveInfo {
             enclave_id: "e-1".into(),
             kind: UNATTESTED_DEVELOPMENT.into(),
+            measurement_id: UNATTESTED_DEVELOPMENT.into(),
             key_id: "k-1".into(),
             hpke_public_key: "AAEC".into(),
             identity_key: key.public(),
+            encryption_key: key.public(),
             not_before: 1,
             not_after: 2,
             signature: String::new(),
@@ -231,9 +254,11 @@ mod tests {
     #[test]
     fn a_change_of_any_member_breaks_the_signature() {
         let other = SigningKey::from_bytes(&[6; 32]).unwrap().public();
-        let changes: [fn(&mut EnclaveInfo, PublicKey); 8] = [
+        let changes: [fn(&mut EnclaveInfo, PublicKey); 10] = [
             |info, _| info.enclave_id.push('x'),
             |info, _| info.kind.push('x'),
+            |info, _| info.measurement_id.push('x'),
+            |info, other| info.encryption_key = other,
             |info, _| info.key_id.push('x'),
             |info, _| info.hpke_public_key.push('A'),
             |info, other| info.identity_key = other,

@@ -148,6 +148,7 @@ codes! {
     SealedRequestRejected "sealed-request-rejected" 400 "the enclave cannot open the sealed request";
     ReAttest "re-attest" 409 "the enclave key is unknown or expired: fetch the enclaves again and seal anew";
     UnattestedEnclave "unattested-enclave" 403 "the enclave offers no evidence that the policy accepts";
+    EvidenceUnavailable "evidence-unavailable" 503 retry "the enclave could not obtain evidence";
     EnclaveUnavailable "enclave-unavailable" 503 retry "no enclave is ready";
     EnclaveLost "enclave-lost" 503 retry "the enclave ended before it answered";
     QueueFull "queue-full" 503 retry "too many requests are waiting";

@@ -15,13 +15,23 @@
 //! 6 Failed    enclave   code in UTF-8
 //! 7 Health    service   empty
 //! 8 Healthy   enclave   u32 waiting, u32 running
+//! 9 Attest    service   the client's nonce, 32 bytes
+//! 10 Attested enclave   EnclaveOffer as JSON: what Hello says, with evidence for the nonce
+//! 11 ProveJwe service   u64 deadline in ms, u32 length and user data JWE, DVR JWE
+//! 12 Proof    enclave   the proof token: answer to ProveJwe, open to the service
 //! ```
 
 use std::fmt;
 
 use thiserror::Error;
 
-use crate::{api::EnclaveInfo, code::Code, json, limits::MAX_FRAME_BYTES};
+use crate::{
+    api::{EnclaveInfo, EnclaveOffer},
+    code::Code,
+    evidence::Nonce,
+    json,
+    limits::MAX_FRAME_BYTES,
+};
 
 const VERSION: u8 = 1;
 const LENGTH_BYTES: usize = 4;
@@ -74,6 +84,30 @@ pub enum Message {
         waiting: u32,
         /// Requests in work.
         running: u32,
+    },
+    /// The service passes on a client's question for evidence.
+    Attest {
+        /// Chosen by the client.
+        nonce: Nonce,
+    },
+    /// The evidence.
+    Attested {
+        /// What the enclave tells clients, with evidence for the nonce.
+        offer: Box<EnclaveOffer>,
+    },
+    /// The service passes on a request of an existing client.
+    ProveJwe {
+        /// Milliseconds from receipt after which nobody wants the answer.
+        deadline_ms: u64,
+        /// The user data token, encrypted (compact JWE).
+        user_data: String,
+        /// The DVR token, encrypted (compact JWE).
+        dvr: String,
+    },
+    /// The answer to a `ProveJwe`: existing clients have no key to seal it to.
+    Proof {
+        /// The proof token.
+        token: String,
     },
 }
 
@@ -157,6 +191,10 @@ impl Message {
             Self::Failed { .. } => 6,
             Self::Health => 7,
             Self::Healthy { .. } => 8,
+            Self::Attest { .. } => 9,
+            Self::Attested { .. } => 10,
+            Self::ProveJwe { .. } => 11,
+            Self::Proof { .. } => 12,
         }
     }
 
@@ -184,6 +222,23 @@ impl Message {
                 out.extend_from_slice(&waiting.to_be_bytes());
                 out.extend_from_slice(&running.to_be_bytes());
             }
+            Self::Attest { nonce } => out.extend_from_slice(nonce),
+            Self::Attested { offer } => {
+                let json = serde_json::to_vec(offer).map_err(|_| FrameError::BadText)?;
+                out.extend_from_slice(&json);
+            }
+            Self::ProveJwe {
+                deadline_ms,
+                user_data,
+                dvr,
+            } => {
+                let length = u32::try_from(user_data.len()).map_err(|_| FrameError::BadText)?;
+                out.extend_from_slice(&deadline_ms.to_be_bytes());
+                out.extend_from_slice(&length.to_be_bytes());
+                out.extend_from_slice(user_data.as_bytes());
+                out.extend_from_slice(dvr.as_bytes());
+            }
+            Self::Proof { token } => out.extend_from_slice(token.as_bytes()),
         }
         Ok(())
     }
@@ -217,6 +272,25 @@ impl Message {
                 waiting: u32::from_be_bytes(reader.array()?),
                 running: u32::from_be_bytes(reader.array()?),
             },
+            9 => Self::Attest {
+                nonce: reader.array()?,
+            },
+            10 => Self::Attested {
+                offer: json::decode(text(reader.rest())?).map_err(|_| FrameError::BadText)?,
+            },
+            11 => {
+                let deadline_ms = reader.u64()?;
+                let length = u32::from_be_bytes(reader.array()?);
+                let length = usize::try_from(length).map_err(|_| FrameError::TooShort)?;
+                Self::ProveJwe {
+                    deadline_ms,
+                    user_data: text(reader.take(length)?)?.into(),
+                    dvr: text(reader.rest())?.into(),
+                }
+            }
+            12 => Self::Proof {
+                token: text(reader.rest())?.into(),
+            },
             kind => return Err(FrameError::UnknownKind { kind }),
         })
     }
@@ -237,6 +311,12 @@ impl fmt::Debug for Message {
             Self::Healthy { waiting, running } => {
                 write!(f, "Healthy({waiting} waiting, {running} running)")
             }
+            Self::Attest { .. } => f.write_str("Attest"),
+            Self::Attested { offer } => write!(f, "Attested({})", offer.info.enclave_id),
+            Self::ProveJwe { user_data, dvr, .. } => {
+                write!(f, "ProveJwe({} bytes)", user_data.len() + dvr.len())
+            }
+            Self::Proof { token } => write!(f, "Proof({} bytes)", token.len()),
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod code;
 pub mod date;
 pub mod dvr;
 pub mod encoding;
+pub mod evidence;
 pub mod frame;
 pub mod json;
 pub mod jws;

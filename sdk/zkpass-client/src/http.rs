@@ -81,7 +81,11 @@ impl Http {
     pub(crate) async fn enclaves(&self) -> Result<Vec<EnclaveInfo>, HttpError> {
         let request = self.request(Method::GET, api::ENCLAVES_PATH, Duration::ZERO);
         let response: EnclavesResponse = send(request).await?;
-        Ok(response.enclaves)
+        Ok(response
+            .enclaves
+            .into_iter()
+            .map(|offer| offer.info)
+            .collect())
     }
 
     pub(crate) async fn post_proof(

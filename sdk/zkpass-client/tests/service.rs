@@ -15,7 +15,9 @@ use zkpass_client::holder::{
 use zkpass_client::issuer::Issuer;
 use zkpass_client::verifier::DvrBuilder;
 use zkpass_client::{danger, keys};
-use zkpass_core::api::{EnclaveInfo, EnclavesResponse, Problem, UNATTESTED_DEVELOPMENT};
+use zkpass_core::api::{
+    EnclaveInfo, EnclaveOffer, EnclavesResponse, Problem, UNATTESTED_DEVELOPMENT,
+};
 use zkpass_core::code::Code;
 use zkpass_core::encoding::base64url;
 use zkpass_core::user_data::Profile;
@@ -146,14 +148,19 @@ fn enclaves() -> String {
     let info = EnclaveInfo {
         enclave_id: identity.public().thumbprint(),
         kind: UNATTESTED_DEVELOPMENT.into(),
+        measurement_id: UNATTESTED_DEVELOPMENT.into(),
         key_id: "k".into(),
         hpke_public_key: base64url(&private.public_key().to_bytes()),
         identity_key: identity.public(),
+        encryption_key: identity.public(),
         not_before: 0,
         not_after: i64::MAX,
         signature: String::new(),
     };
-    let enclaves = vec![info.signed_by(&identity)];
+    let enclaves = vec![EnclaveOffer {
+        info: info.signed_by(&identity),
+        evidence: None,
+    }];
     serde_json::to_string(&EnclavesResponse { enclaves }).unwrap()
 }
 

@@ -64,6 +64,8 @@ impl App {
             reply = pending.reply() => match reply {
                 Reply::Answer(sealed) => State::Done(sealed),
                 Reply::Failed(code) => State::Failed(code),
+                // Not what was asked for.
+                Reply::Evidence(_) => State::Failed(Code::Internal),
                 Reply::Lost => State::Failed(Code::EnclaveLost),
             },
             end = overdue(job) => {

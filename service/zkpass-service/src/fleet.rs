@@ -9,18 +9,22 @@ use thiserror::Error;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
-use zkpass_core::api::EnclaveInfo;
+use tokio::time::{Instant, sleep, timeout_at};
+use zkpass_core::api::{EnclaveInfo, EnclaveOffer};
+use zkpass_core::evidence::Nonce;
 use zkpass_launcher::{LaunchError, Launcher, Options};
 
 use crate::config::EnclaveConfig;
-use crate::session::{self, Session, SessionEnd, Watch};
+use crate::session::{self, Reply, Session, SessionEnd, Watch};
 
 /// Pause after the first failure to reach an enclave; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long an enclave may take to attest; real hardware takes tens of milliseconds.
+const ATTEST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why an enclave could not be started when the service started.
 #[derive(Debug, Error)]
@@ -85,6 +89,25 @@ impl Fleet {
         self.sessions()
             .filter_map(|session| session.announced())
             .collect()
+    }
+
+    /// The same with evidence for a nonce, as far as they give some.
+    pub(crate) async fn attested(&self, nonce: Nonce) -> Vec<EnclaveOffer> {
+        let sessions = self
+            .sessions()
+            .filter(|session| session.announced().is_some());
+        // Asked first, all of them: they work side by side.
+        let pending: Vec<_> = sessions.map(|session| session.attest(nonce)).collect();
+        let mut offers = Vec::new();
+        let end = Instant::now() + ATTEST_PATIENCE;
+        for mut reply in pending {
+            match timeout_at(end, reply.reply()).await {
+                Ok(Reply::Evidence(offer)) => offers.push(*offer),
+                Ok(Reply::Failed(code)) => tracing::warn!(%code, "an enclave gave no evidence"),
+                _ => tracing::warn!("an enclave did not attest in time"),
+            }
+        }
+        offers
     }
 
     /// The enclave that holds a key.

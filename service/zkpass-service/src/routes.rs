@@ -22,9 +22,12 @@ use axum::{Json, Router};
 use sha2::{Digest, Sha256};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use zkpass_core::api::{self, EnclavesResponse, JobResponse, JobStatus, Problem, ProofRequest};
+use zkpass_core::api::{
+    self, EnclaveOffer, EnclavesResponse, JobResponse, JobStatus, Problem, ProofRequest,
+};
 use zkpass_core::code::Code;
 use zkpass_core::encoding::from_base64url;
+use zkpass_core::evidence::{Nonce, parse_nonce};
 use zkpass_core::limits::MAX_SEALED_REQUEST_BYTES;
 
 use crate::app::App;
@@ -70,10 +73,21 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn enclaves(Shared(app): Shared<Arc<App>>) -> Json<EnclavesResponse> {
-    Json(EnclavesResponse {
-        enclaves: app.fleet.announced(),
-    })
+async fn enclaves(
+    Shared(app): Shared<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<EnclavesResponse>, Rejection> {
+    let enclaves = match query_nonce(query.as_deref())? {
+        Some(nonce) => app.fleet.attested(nonce).await,
+        None => {
+            let offer = |info| EnclaveOffer {
+                info,
+                evidence: None,
+            };
+            app.fleet.announced().into_iter().map(offer).collect()
+        }
+    };
+    Ok(Json(EnclavesResponse { enclaves }))
 }
 
 async fn ready(Shared(app): Shared<Arc<App>>) -> Result<&'static str, Rejection> {
@@ -277,6 +291,24 @@ fn open_envelope(app: &App, body: &[u8]) -> Result<(Arc<Session>, Sealed), Rejec
     })?;
     let key_id = request.key_id;
     Ok((session, Sealed { key_id, bytes }))
+}
+
+/// The parameter `nonce`, once at most.
+fn query_nonce(query: Option<&str>) -> Result<Option<Nonce>, Rejection> {
+    let mut nonces = query
+        .unwrap_or_default()
+        .split('&')
+        .filter_map(|part| part.strip_prefix("nonce="));
+    match (nonces.next(), nonces.next()) {
+        (None, _) => Ok(None),
+        (Some(text), None) => match parse_nonce(text) {
+            Some(nonce) => Ok(Some(nonce)),
+            None => Err(invalid(
+                "`nonce` must be 32 bytes in base64url without padding",
+            )),
+        },
+        _ => Err(invalid("`nonce` is given twice")),
+    }
 }
 
 fn invalid(detail: &'static str) -> Rejection {

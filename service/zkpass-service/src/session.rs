@@ -13,9 +13,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
-use zkpass_core::api::EnclaveInfo;
+use zkpass_core::api::{EnclaveInfo, EnclaveOffer};
 use zkpass_core::code::Code;
 use zkpass_core::encoding::base64url;
+use zkpass_core::evidence::Nonce;
 use zkpass_core::frame::{Decoder, Frame, FrameError, Message};
 
 /// Request id of frames that belong to no request.
@@ -35,6 +36,8 @@ pub(crate) struct Sealed {
 pub(crate) enum Reply {
     /// A sealed answer, in base64url.
     Answer(Arc<str>),
+    /// Evidence for a client's nonce.
+    Evidence(Box<EnclaveOffer>),
     /// A refusal that the service may know.
     Failed(Code),
     /// The connection ended first.
@@ -141,20 +144,26 @@ impl Session {
 
     /// Sends a request; the reply comes through what is returned.
     pub(crate) fn prove(self: &Arc<Self>, sealed: Sealed, time_left: Duration) -> Pending {
+        self.ask(Message::Prove {
+            deadline_ms: u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX),
+            key_id: sealed.key_id,
+            sealed: sealed.bytes,
+        })
+    }
+
+    /// Asks for evidence.
+    pub(crate) fn attest(self: &Arc<Self>, nonce: Nonce) -> Pending {
+        self.ask(Message::Attest { nonce })
+    }
+
+    fn ask(self: &Arc<Self>, message: Message) -> Pending {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         if let Some(pending) = &mut self.shared().pending {
             pending.insert(id, sender);
         }
         // Without a place in `pending` the sender is gone: the reply is `Lost`.
-        self.send(
-            id,
-            Message::Prove {
-                deadline_ms: u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX),
-                key_id: sealed.key_id,
-                sealed: sealed.bytes,
-            },
-        );
+        self.send(id, message);
         Pending {
             session: Arc::clone(self),
             id,
@@ -194,8 +203,15 @@ impl Session {
             }
             Message::Healthy { .. } => return Ok(()),
             Message::Answer { sealed } => Reply::Answer(base64url(&sealed).into()),
+            Message::Attested { offer } => Reply::Evidence(offer),
             Message::Failed { code } => Reply::Failed(code),
-            Message::Info | Message::Prove { .. } | Message::Cancel | Message::Health => {
+            Message::Info
+            | Message::Prove { .. }
+            | Message::Cancel
+            | Message::Health
+            | Message::Attest { .. }
+            | Message::ProveJwe { .. }
+            | Message::Proof { .. } => {
                 return Err(SessionEnd::OutOfPlace);
             }
         };

@@ -8,9 +8,11 @@ fn info() -> Box<EnclaveInfo> {
     Box::new(EnclaveInfo {
         enclave_id: "e-1".into(),
         kind: crate::api::UNATTESTED_DEVELOPMENT.into(),
+        measurement_id: crate::api::UNATTESTED_DEVELOPMENT.into(),
         key_id: "k-1".into(),
         hpke_public_key: "AAEC".into(),
         identity_key: key.public(),
+        encryption_key: key.public(),
         not_before: 1,
         not_after: 2,
         signature: "AA".into(),
@@ -37,6 +39,26 @@ fn messages() -> Vec<Message> {
         Message::Healthy {
             waiting: 2,
             running: 1,
+        },
+        Message::Attest { nonce: [4; 32] },
+        Message::Attested {
+            offer: Box::new(EnclaveOffer {
+                info: *info(),
+                evidence: Some(crate::evidence::EvidenceDocument {
+                    platform: "nitro".into(),
+                    nonce: vec![4; 32],
+                    document: vec![1, 2],
+                    endorsements: Vec::new(),
+                }),
+            }),
+        },
+        Message::ProveJwe {
+            deadline_ms: 30_000,
+            user_data: "a.b".into(),
+            dvr: "c.d".into(),
+        },
+        Message::Proof {
+            token: "e.f.g".into(),
         },
     ]
 }
@@ -112,7 +134,7 @@ fn each_fault_has_its_error() {
         (vec![1, 2, 0], FrameError::TooShort),
         (vec![2, 2], FrameError::UnsupportedVersion { version: 2 }),
         (body(0, &[]), FrameError::UnknownKind { kind: 0 }),
-        (body(9, &[]), FrameError::UnknownKind { kind: 9 }),
+        (body(13, &[]), FrameError::UnknownKind { kind: 13 }),
         (body(2, &[0]), FrameError::TrailingBytes),
         (body(8, &[0; 7]), FrameError::TooShort),
         (body(8, &[0; 9]), FrameError::TrailingBytes),
@@ -127,6 +149,14 @@ fn each_fault_has_its_error() {
         (body(6, b"no-such-code"), FrameError::BadText),
         (body(6, &[0xff]), FrameError::BadText),
         (body(1, b"{}"), FrameError::BadText),
+        (body(9, &[0; 31]), FrameError::TooShort),
+        (body(9, &[0; 33]), FrameError::TrailingBytes),
+        (body(10, b"{}"), FrameError::BadText),
+        (
+            body(11, &[0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]),
+            FrameError::TooShort,
+        ),
+        (body(12, &[0xff]), FrameError::BadText),
     ] {
         assert_eq!(Frame::decode(&bytes), Err(expected), "{bytes:?}");
     }

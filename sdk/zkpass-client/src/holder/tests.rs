@@ -165,9 +165,11 @@ impl Enclave {
         let info = EnclaveInfo {
             enclave_id: identity.public().thumbprint(),
             kind: UNATTESTED_DEVELOPMENT.into(),
+            measurement_id: UNATTESTED_DEVELOPMENT.into(),
             key_id: "k-1".into(),
             hpke_public_key: base64url(&private.public_key().to_bytes()),
             identity_key: identity.public(),
+            encryption_key: identity.public(),
             not_before: now - 60,
             not_after: now + 60,
             signature: String::new(),

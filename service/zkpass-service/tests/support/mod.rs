@@ -203,9 +203,11 @@ fn hello(life: u64, key: u64) -> Message {
     let info = EnclaveInfo {
         enclave_id: "enclave".into(),
         kind: UNATTESTED_DEVELOPMENT.into(),
+        measurement_id: UNATTESTED_DEVELOPMENT.into(),
         key_id: format!("key-{life}-{key}"),
         hpke_public_key: base64url(&[1; 32]),
         identity_key: identity.public(),
+        encryption_key: identity.public(),
         not_before: now - 60,
         not_after: now + 600,
         signature: String::new(),
