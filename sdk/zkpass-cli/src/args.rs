@@ -1,5 +1,7 @@
 //! The command line: what can be written, and the help that explains it.
 
+pub mod attest;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,7 @@ use clap_complete::Shell;
 use zkpass_core::date::Date;
 use zkpass_core::user_data::Profile;
 
+use self::attest::Attest;
 use crate::files::{Input, Output, Tagged, TaggedText};
 use crate::parse;
 
@@ -77,6 +80,9 @@ pub enum Command {
     Dvr(Dvr),
     Prove(Prove),
     Verify(Verify),
+    /// Verify and show evidence of trusted execution environments
+    #[command(subcommand)]
+    Attest(Attest),
     Inspect(Inspect),
     Serve(Serve),
     Demo(Demo),
@@ -92,6 +98,7 @@ impl Command {
             Self::Dvr(Dvr::New(args)) => Some(&args.out),
             Self::Dvr(Dvr::Sign(args)) => Some(&args.out),
             Self::Prove(args) => Some(&args.out),
+            Self::Attest(Attest::Policy(args)) => Some(&args.out),
             _ => None,
         }
     }
@@ -301,15 +308,16 @@ pub struct DvrEval {
 /// Answer a request with a proof, as a holder does
 ///
 /// With --local the proof is made on this machine. With --url the data is sealed to an enclave of
-/// a service, which proves and sees the data only inside. The client refuses an enclave without
-/// attestation evidence unless --danger-accept-unattested is given.
+/// a service, which proves and sees the data only inside. The policy says which builds of the enclave
+/// may see it: nothing is sent to an enclave whose evidence does not satisfy it. The evidence is kept
+/// beside the proof, for later audits with `zkpass attest verify`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
   zkpass prove --dvr request.jws --token statement.jws --local --out proof.jws
   zkpass prove --dvr request.jws --token bank=b.jws --token hospital=h.jws --local --out proof.jws
-  zkpass prove --dvr request.jws --token statement.jws --url http://127.0.0.1:8080 \\
-      --danger-accept-unattested --out proof.jws")]
+  zkpass prove --dvr request.jws --token statement.jws --url https://zkpass.example \\
+      --policy policy.toml --out proof.jws")]
 pub struct Prove {
     /// The signed request
     #[arg(long, value_name = "DVR.jws")]
@@ -330,10 +338,18 @@ pub struct Prove {
     #[arg(long, value_name = "KEY.pub.pem")]
     pub verifier_key: Option<Input>,
 
-    /// Send the data even if the enclave cannot show what it runs: for development with data that
-    /// is not real
-    #[arg(long, requires = "url")]
-    pub danger_accept_unattested: bool,
+    /// Which enclaves may see the data (see `zkpass attest verify --help`)
+    #[arg(long, value_name = "POLICY.toml", required_unless_present = "local", conflicts_with = "local")]
+    pub policy: Option<Input>,
+
+    /// Trust a development TEE's own root, by its SHA-256 fingerprint, instead of the vendors' roots:
+    /// whoever runs such a TEE can read the data. For development with data that is not real
+    #[arg(long, value_name = "HEX", value_parser = parse::fingerprint, requires = "url")]
+    pub danger_development_root: Option<[u8; 32]>,
+
+    /// Where to keep the enclave's evidence; beside the proof, as PROOF.jws.evidence.json, unless given
+    #[arg(long, value_name = "RECORD.json", requires = "url")]
+    pub evidence_out: Option<PathBuf>,
 
     /// Where to write the proof
     #[arg(long, value_name = "PROOF.jws")]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value, json};
-use zkpass_client::holder::{BuildError, EnclaveError, ProveError, RemoteError};
+use zkpass_client::holder::{BuildError, ProveError, RemoteError};
 use zkpass_core::code::Code;
 use zkpass_core::dvr::{DvrError, DvrTokenError};
 use zkpass_core::jws::TokenError;
@@ -16,6 +16,8 @@ use zkpass_verify::VerifyError;
 pub struct Failure {
     kind: Kind,
     code: String,
+    /// A finer name for what the code says, where there is one.
+    cause: Option<&'static str>,
     pointer: Option<String>,
     message: String,
 }
@@ -34,6 +36,11 @@ impl Failure {
     /// A refusal.
     pub fn refused(code: Code, message: impl ToString) -> Self {
         Self::new(Kind::Refused, code.as_str(), message)
+    }
+
+    /// A refusal whose cause has a finer name than the stable codes.
+    pub fn refused_as(cause: &str, message: impl ToString) -> Self {
+        Self::new(Kind::Refused, cause, message)
     }
 
     /// A command line that asks for something that cannot be.
@@ -63,6 +70,7 @@ impl Failure {
         Self {
             kind,
             code: code.to_owned(),
+            cause: None,
             pointer: None,
             message: message.to_string(),
         }
@@ -80,6 +88,9 @@ impl Failure {
     pub fn to_json(&self) -> Value {
         let mut error = Map::new();
         error.insert("code".into(), json!(self.code));
+        if let Some(cause) = self.cause {
+            error.insert("cause".into(), json!(cause));
+        }
         if let Some(pointer) = &self.pointer {
             error.insert("pointer".into(), json!(pointer));
         }
@@ -158,14 +169,12 @@ impl From<ProveError> for Failure {
     fn from(error: ProveError) -> Self {
         let code = error.code();
         let failure = match &error {
-            ProveError::Enclave(EnclaveError::Unattested { kind }) => Self::refused(
-                code,
-                format!(
-                    "the enclave is of the kind `{kind}` and cannot show what it runs, so nothing \
-                     was sent; for development, with data that is not real, \
-                     --danger-accept-unattested accepts it"
-                ),
-            ),
+            ProveError::Enclave(error) => Self {
+                message: format!("{error}; nothing was sent"),
+                cause: Some(error.cause()),
+                ..Self::refused(code, "")
+            },
+            ProveError::Build(error) => Self::usage(with_causes(error)),
             ProveError::Remote(error) => Self::from_remote(error),
             _ if code == Code::Internal => Self::system_with(code, with_causes(&error)),
             _ => Self::refused(code, &error),

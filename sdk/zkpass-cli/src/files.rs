@@ -50,6 +50,12 @@ impl std::fmt::Display for Input {
 impl Input {
     /// Reads the whole as text.
     pub fn read(&self) -> Result<String, Failure> {
+        String::from_utf8(self.read_bytes()?)
+            .map_err(|_| Failure::system(format!("{self} is not UTF-8 text")))
+    }
+
+    /// Reads the whole.
+    pub fn read_bytes(&self) -> Result<Vec<u8>, Failure> {
         let failed = |error: io::Error| Failure::system(format!("cannot read {self}: {error}"));
         let mut bytes = Vec::new();
         match self {
@@ -71,7 +77,7 @@ impl Input {
                 "{self} is larger than {MAX_FILE_BYTES} bytes"
             )));
         }
-        String::from_utf8(bytes).map_err(|_| Failure::system(format!("{self} is not UTF-8 text")))
+        Ok(bytes)
     }
 
     /// Reads a token: one word, with or without a line end.

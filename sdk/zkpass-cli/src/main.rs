@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use serde_json::json;
 
+use crate::args::attest::Attest;
 use crate::args::{Cli, Command, Dvr, Token};
 use crate::failure::Failure;
 use crate::files::Output;
@@ -65,6 +66,11 @@ fn run(command: &Command, screen: Screen) -> Result<Answer, Failure> {
         Command::Prove(args) => commands::prove::run(args, screen),
         Command::Verify(args) => commands::verify::run(args, screen),
         Command::Serve(args) => commands::serve::run(args, screen),
+        Command::Attest(Attest::Verify(args)) => commands::attest::verify_evidence(args),
+        Command::Attest(Attest::Inspect(args)) => commands::attest::inspect_evidence(args),
+        Command::Attest(Attest::Show(args)) => commands::attest::show(args),
+        Command::Attest(Attest::Policy(args)) => commands::attest::policy(args),
+        Command::Attest(Attest::Fetch(args)) => commands::attest::fetch(args, screen),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Completions(args) => commands::pages::completions(args),
         Command::Man(args) => commands::pages::man(args),
@@ -77,7 +83,7 @@ fn report(failure: &Failure, cli: &Cli) {
     let error = failure.to_json();
     let _ = match (cli.json, &cli.command) {
         (false, _) => writeln!(io::stderr(), "error: {failure}"),
-        (true, Command::Verify(_) | Command::Demo(_)) => {
+        (true, Command::Verify(_) | Command::Demo(_) | Command::Attest(Attest::Verify(_))) => {
             writeln!(
                 io::stdout(),
                 "{}",

@@ -57,6 +57,32 @@ pub fn tagged_profile(text: &str) -> Result<(String, ProfileArg), String> {
     Ok((tag, profile))
 }
 
+/// Bytes written in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bytes(pub Vec<u8>);
+
+/// Reads hexadecimal of any even length, in either case.
+pub fn hex_bytes(text: &str) -> Result<Bytes, String> {
+    let wrong = || "expected bytes in hexadecimal".to_owned();
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let digits = text.bytes().map(digit).collect::<Option<Vec<u32>>>();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0);
+    let pairs = digits.ok_or_else(wrong)?;
+    let bytes = pairs.chunks(2).map(|pair| match pair {
+        [high, low] => u8::try_from(high << 4 | low).ok(),
+        _ => None,
+    });
+    bytes.collect::<Option<_>>().map(Bytes).ok_or_else(wrong)
+}
+
+/// Reads a SHA-256 fingerprint in hexadecimal.
+pub fn fingerprint(text: &str) -> Result<[u8; 32], String> {
+    let bytes = hex_bytes(text)?.0;
+    bytes
+        .try_into()
+        .map_err(|_| "expected a SHA-256 fingerprint: 64 hexadecimal digits".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +97,17 @@ mod tests {
             assert!(moment(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Moment::FromNow(5).unix_seconds(i64::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn hexadecimal() {
+        assert_eq!(hex_bytes("0aFF"), Ok(Bytes(vec![0x0a, 0xff])));
+        assert_eq!(hex_bytes(""), Ok(Bytes(Vec::new())));
+        for wrong in ["0", "0g", "0x00", " 00", "ïï"] {
+            assert!(hex_bytes(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(fingerprint(&"11".repeat(32)), Ok([0x11; 32]));
+        assert!(fingerprint("11").is_err());
     }
 
     #[test]

@@ -19,18 +19,18 @@ use thiserror::Error;
 use tokio::time::{sleep, timeout};
 use zkpass_channel::rand_core::{CryptoRng, UnwrapErr};
 use zkpass_circuit::answer::Phase;
-use zkpass_core::api::EnclaveInfo;
+use zkpass_core::api::EnclaveOffer;
 use zkpass_core::code::Code;
 
+pub use crate::attestation::EnclaveError;
 pub use answer::{Mismatch, Proof};
-pub use enclave::EnclaveError;
 pub use error::{ProveError, RemoteError};
 pub use local::prove_locally;
 pub use request::{Request, RequestError};
 pub use zkpass_channel::Refusal;
 
+use crate::attestation::{Accepted, Policy};
 use crate::clock::unix_seconds;
-use crate::danger::AcceptUnattestedDevelopment;
 use crate::http::{Http, HttpError};
 use request::Checked;
 
@@ -41,11 +41,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Where the work stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
-    /// The service is asked for its enclaves.
+    /// The service is asked for its enclaves and their evidence.
     FindingEnclave,
+    /// An enclave was accepted, now or for an earlier request.
+    Attested {
+        /// Its announced and verified measurement, `PLATFORM:HEX`.
+        measurement_id: String,
+    },
     /// The request, this many bytes when sealed, is on its way to an enclave.
     Sending {
         /// Bytes of the sealed request.
@@ -68,16 +73,17 @@ pub enum Progress {
     Local(Phase),
 }
 
-/// Proves through a service.
+/// Proves through a service. Clones share the enclaves that were accepted.
 #[derive(Clone)]
 pub struct Holder {
     http: Http,
     settings: Settings,
+    accepted: enclave::Cache,
 }
 
 #[derive(Debug, Clone)]
 struct Settings {
-    unattested: Option<AcceptUnattestedDevelopment>,
+    policy: Policy,
     deadline: Duration,
     max_attempts: u32,
 }
@@ -107,12 +113,6 @@ pub enum BuildError {
 }
 
 impl HolderBuilder {
-    /// Permits what is dangerous; see [`crate::danger`].
-    pub fn danger(mut self, permission: AcceptUnattestedDevelopment) -> Self {
-        self.settings.unattested = Some(permission);
-        self
-    }
-
     /// How long one proof may take, retries included; two minutes unless set.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline;
@@ -130,34 +130,32 @@ impl HolderBuilder {
         Ok(Holder {
             http: Http::new(&self.url)?,
             settings: self.settings,
+            accepted: enclave::Cache::default(),
         })
     }
 }
 
 impl Holder {
-    /// Begins with the address of a service, such as `https://host/path`.
+    /// Begins with the address of a service, such as `https://host/path`, and
+    /// the policy that says which enclaves may see the data.
     ///
     /// The data is sealed to an enclave and safe from the service and the
     /// network with plain http too; https hides when and from where one asks.
-    pub fn builder(url: impl Into<String>) -> HolderBuilder {
+    pub fn builder(url: impl Into<String>, policy: Policy) -> HolderBuilder {
         HolderBuilder {
             url: url.into(),
             settings: Settings {
-                unattested: None,
+                policy,
                 deadline: Duration::from_secs(120),
                 max_attempts: 5,
             },
         }
     }
 
-    /// The enclaves that the service offers, unchecked.
-    pub async fn enclaves(&self) -> Result<Vec<EnclaveInfo>, RemoteError> {
-        self.http.enclaves().await.map_err(RemoteError::from)
-    }
-
     /// Gets a proof that answers the request.
     ///
-    /// Nothing is sent before the request is checked and an enclave accepted.
+    /// Nothing is sent before the request is checked and an enclave accepted:
+    /// its evidence, fresh and bound to its keys, must satisfy the policy.
     /// Dropping the future cancels the work.
     pub async fn prove(&self, request: &Request) -> Result<Proof, ProveError> {
         self.prove_with_progress(request, |_| {}).await
@@ -208,24 +206,59 @@ impl Holder {
         }
     }
 
-    /// One request to one enclave. Each attempt asks for the enclaves anew and
-    /// seals anew: keys live minutes, and an enclave opens a request once.
+    /// One request to one enclave, sealed anew: an enclave opens a request once.
     async fn attempt(
         &self,
         request: &Checked<'_>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Proof, ProveError> {
-        progress(Progress::FindingEnclave);
-        let offered = self.http.enclaves().await.map_err(RemoteError::from)?;
-        let enclave = enclave::choose(offered, self.settings.unattested, unix_seconds())?;
+        let enclave = self.enclave(progress).await?;
+        progress(Progress::Attested {
+            measurement_id: enclave.info().measurement_id.clone(),
+        });
         let sealed = enclave.seal(request)?;
         progress(Progress::Sending {
             sealed_bytes: sealed.bytes(),
         });
-        let answer = service::exchange(&self.http, &sealed, progress).await?;
+        let answer = match service::exchange(&self.http, &sealed, progress).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // A queue is full for a while; after anything else the enclave
+                // may have lost its keys or its life.
+                if !matches!(error.code(), Code::QueueFull | Code::RateLimited) {
+                    self.accepted.clear();
+                }
+                return Err(error.into());
+            }
+        };
         progress(Progress::CheckingAnswer);
         sealed.open(&answer, request)
     }
+
+    /// An enclave that was accepted, from an earlier request if its keys still live.
+    async fn enclave(
+        &self,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Accepted, ProveError> {
+        if let Some(enclave) = self.accepted.choose(unix_seconds())? {
+            return Ok(enclave);
+        }
+        progress(Progress::FindingEnclave);
+        let nonce = enclave::fresh_nonce()?;
+        let offers = self.http.enclaves(&nonce).await?;
+        let now = unix_seconds();
+        let accepted = enclave::accept_all(offers, &self.settings.policy, &nonce, now)?;
+        self.accepted.fill(accepted);
+        let chosen = self.accepted.choose(now)?;
+        chosen.ok_or_else(|| EnclaveError::NotValidNow.into())
+    }
+}
+
+/// The enclaves that a service offers, with evidence for a fresh nonce, **unchecked**.
+pub async fn enclaves(url: &str) -> Result<Vec<EnclaveOffer>, ProveError> {
+    let http = Http::new(url)?;
+    let nonce = enclave::fresh_nonce()?;
+    Ok(http.enclaves(&nonce).await?)
 }
 
 impl From<HttpError> for ProveError {

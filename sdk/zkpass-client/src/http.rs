@@ -8,8 +8,10 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirec
 use rustls::{ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
 use zkpass_core::api::{
-    self, EnclaveInfo, EnclavesResponse, JobResponse, PREFER_HEADER, Problem, ProofRequest,
+    self, EnclaveOffer, EnclavesResponse, JobResponse, PREFER_HEADER, Problem, ProofRequest,
 };
+use zkpass_core::encoding::base64url;
+use zkpass_core::evidence::Nonce;
 use zkpass_core::limits::MAX_SEALED_ANSWER_BYTES;
 
 use crate::holder::BuildError;
@@ -78,14 +80,11 @@ impl Http {
         })
     }
 
-    pub(crate) async fn enclaves(&self) -> Result<Vec<EnclaveInfo>, HttpError> {
-        let request = self.request(Method::GET, api::ENCLAVES_PATH, Duration::ZERO);
+    pub(crate) async fn enclaves(&self, nonce: &Nonce) -> Result<Vec<EnclaveOffer>, HttpError> {
+        let path = format!("{}?nonce={}", api::ENCLAVES_PATH, base64url(nonce));
+        let request = self.request(Method::GET, &path, Duration::ZERO);
         let response: EnclavesResponse = send(request).await?;
-        Ok(response
-            .enclaves
-            .into_iter()
-            .map(|offer| offer.info)
-            .collect())
+        Ok(response.enclaves)
     }
 
     pub(crate) async fn post_proof(

@@ -10,13 +10,13 @@
 //!
 //! ```no_run
 //! use std::collections::BTreeMap;
-//! use zkpass_client::{danger, holder, holder::Holder};
+//! use zkpass_client::{attestation::Policy, holder, holder::Holder};
 //!
 //! # async fn example(dvr_token: String, user_data_token: String) -> Result<(), Box<dyn std::error::Error>> {
 //! let request = holder::Request::new(dvr_token, BTreeMap::from([(String::new(), user_data_token)]));
-//! let proof = Holder::builder("http://127.0.0.1:8080")
-//!     // For development: such an enclave cannot show what it runs.
-//!     .danger(danger::accept_unattested_development())
+//! // Which builds may see the data; nothing is sent to any other.
+//! let policy = Policy::from_toml(&std::fs::read_to_string("policy.toml")?)?;
+//! let proof = Holder::builder("http://127.0.0.1:8080", policy)
 //!     .build()?
 //!     .prove(&request)
 //!     .await?;
@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+pub mod attestation;
 mod clock;
 pub mod danger;
 pub mod holder;

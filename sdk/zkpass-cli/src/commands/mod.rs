@@ -1,5 +1,6 @@
 //! One module per command; each turns its arguments into an answer.
 
+pub mod attest;
 pub mod demo;
 pub mod dvr;
 pub mod inspect;

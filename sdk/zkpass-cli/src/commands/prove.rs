@@ -1,19 +1,21 @@
 //! `zkpass prove`
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 use zkpass_circuit::KeyCache;
 use zkpass_circuit::answer::Phase;
-use zkpass_client::danger;
 use zkpass_client::holder::{Holder, Progress, Proof, Request, prove_locally};
 use zkpass_core::dvr::DvrToken;
 use zkpass_core::encoding::hex;
 
 use crate::args::Prove;
+use crate::commands::attest::{keep, read_policy};
 use crate::documents::{adopt_only_tag, by_tag};
 use crate::failure::Failure;
+use crate::files::Output;
 use crate::keys;
 use crate::local_service::block_on;
 use crate::query::output_text;
@@ -25,15 +27,15 @@ pub fn run(args: &Prove, screen: Screen) -> Result<Answer, Failure> {
     let progress = screen.progress("checking the request");
     let proof = match &args.place.url {
         Some(url) => {
-            let mut holder = Holder::builder(url);
-            if args.danger_accept_unattested {
+            let policy = args.policy.as_ref();
+            let policy = policy.ok_or_else(|| Failure::usage("--url needs --policy"))?;
+            if args.danger_development_root.is_some() {
                 screen.note(
-                    "warning: an enclave without attestation is accepted; whoever runs it can \
-                     read the data",
+                    "warning: a development TEE is accepted; whoever runs it can read the data",
                 );
-                holder = holder.danger(danger::accept_unattested_development());
             }
-            let holder = holder.build()?;
+            let policy = read_policy(policy, args.danger_development_root)?;
+            let holder = Holder::builder(url, policy).build()?;
             block_on(async {
                 let steps = |step| progress.step(name(step));
                 Ok(holder.prove_with_progress(&request, steps).await?)
@@ -48,7 +50,25 @@ pub fn run(args: &Prove, screen: Screen) -> Result<Answer, Failure> {
     };
     drop(progress);
     args.out.write_line(proof.token())?;
-    Ok(answer(&args.out.to_string(), &proof))
+    let kept = keep_evidence(args, &proof)?;
+    Ok(answer(&args.out.to_string(), &proof, kept.as_deref()))
+}
+
+/// Keeps the evidence beside the proof, or where it is wanted.
+fn keep_evidence(args: &Prove, proof: &Proof) -> Result<Option<PathBuf>, Failure> {
+    let path = match (&args.evidence_out, &args.out) {
+        (Some(path), _) => Some(path.clone()),
+        (None, Output::Path(path)) => {
+            let mut name = path.clone().into_os_string();
+            name.push(".evidence.json");
+            Some(name.into())
+        }
+        (None, Output::Stdout) => None,
+    };
+    match (proof.attestation(), path) {
+        (Some(record), Some(path)) => keep(record, &path).map(|()| Some(path)),
+        _ => Ok(None),
+    }
 }
 
 fn request(args: &Prove) -> Result<Request, Failure> {
@@ -74,7 +94,8 @@ fn request(args: &Prove) -> Result<Request, Failure> {
 /// What people read while they wait.
 fn name(step: Progress) -> &'static str {
     match step {
-        Progress::FindingEnclave => "finding an enclave",
+        Progress::FindingEnclave => "asking for enclaves and their evidence",
+        Progress::Attested { .. } => "sealing the request",
         Progress::Sending { .. } => "sending the sealed request",
         Progress::Queued => "waiting for the enclave",
         Progress::Running => "proving in the enclave",
@@ -89,16 +110,25 @@ fn name(step: Progress) -> &'static str {
     }
 }
 
-fn answer(file: &str, proof: &Proof) -> Answer {
+fn answer(file: &str, proof: &Proof, kept: Option<&Path>) -> Answer {
     let statement = proof.statement();
     let output = statement.output_json();
+    let mut text = format!(
+        "{}\n{file}: proof of {} bytes, as of {}",
+        output_text(&output),
+        proof.claims().zkproof.len(),
+        statement.as_of
+    );
+    if let (Some(record), Some(kept)) = (proof.attestation(), kept) {
+        text.push_str(&format!(
+            "\n{}: evidence of the enclave, {}",
+            kept.display(),
+            record.enclave.measurement_id
+        ));
+    }
+    let enclave = proof.attestation().map(|record| &record.enclave);
     Answer {
-        text: format!(
-            "{}\n{file}: proof of {} bytes, as of {}",
-            output_text(&output),
-            proof.claims().zkproof.len(),
-            statement.as_of
-        ),
+        text,
         json: json!({
             "proved": true,
             "proof": file,
@@ -107,6 +137,11 @@ fn answer(file: &str, proof: &Proof) -> Answer {
             "dvr_digest": hex(&statement.dvr_digest),
             "proof_bytes": proof.claims().zkproof.len(),
             "token_bytes": proof.token().len(),
+            "evidence": kept,
+            "enclave": enclave.map(|info| json!({
+                "enclave_id": info.enclave_id,
+                "measurement_id": info.measurement_id,
+            })),
         }),
     }
 }

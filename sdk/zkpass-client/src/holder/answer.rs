@@ -13,6 +13,7 @@ use zkpass_core::statement::Statement;
 use super::enclave::Sealed;
 use super::error::{ProveError, RemoteError};
 use super::request::Checked;
+use crate::attestation::Record;
 use crate::clock::today;
 
 /// How far the enclave's date may be from ours: the two sides of midnight.
@@ -26,6 +27,7 @@ const MAX_DAYS_APART: u64 = 1;
 pub struct Proof {
     token: String,
     claims: ProofClaims,
+    attestation: Option<Record>,
 }
 
 impl Proof {
@@ -42,6 +44,12 @@ impl Proof {
     /// What the proof says and shows.
     pub fn statement(&self) -> &Statement {
         &self.claims.statement
+    }
+
+    /// The evidence on which the enclave that made it was accepted; `None` for
+    /// a proof made on this machine. Keep it with the proof for later audits.
+    pub fn attestation(&self) -> Option<&Record> {
+        self.attestation.as_ref()
     }
 
     /// All claims of the token.
@@ -117,12 +125,16 @@ impl Sealed {
             return Err(Mismatch::Request.into());
         }
         let parsed = ProofToken::parse(&token)?;
-        if parsed.verify(&self.enclave.identity_key).is_err() {
+        if parsed.verify(&self.enclave().identity_key).is_err() {
             return Err(Mismatch::Signature.into());
         }
         let claims = parsed.into_claims();
         check(&claims, request)?;
-        Ok(Proof { token, claims })
+        Ok(Proof {
+            token,
+            claims,
+            attestation: Some(self.record.clone()),
+        })
     }
 }
 
@@ -130,7 +142,11 @@ impl Sealed {
 pub(crate) fn accept(token: String, request: &Checked<'_>) -> Result<Proof, ProveError> {
     let claims = ProofToken::parse(&token)?.into_claims();
     check_question(&claims, request)?;
-    Ok(Proof { token, claims })
+    Ok(Proof {
+        token,
+        claims,
+        attestation: None,
+    })
 }
 
 fn check(claims: &ProofClaims, request: &Checked<'_>) -> Result<(), Mismatch> {

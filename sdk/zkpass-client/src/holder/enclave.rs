@@ -1,113 +1,85 @@
 //! Which enclave gets the data, and sealing to it.
 
-use thiserror::Error;
-use zkpass_channel::{AnswerOpener, Binding, PublicKey, ResponseFormat, SealedRequestBody};
-use zkpass_core::api::{EnclaveInfo, ProofRequest, UNATTESTED_DEVELOPMENT};
-use zkpass_core::code::Code;
-use zkpass_core::encoding::{base64url, from_base64url};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zkpass_channel::{AnswerOpener, Binding, ResponseFormat, SealedRequestBody};
+use zkpass_core::api::{EnclaveInfo, EnclaveOffer, ProofRequest};
+use zkpass_core::encoding::base64url;
+use zkpass_core::evidence::{NONCE_BYTES, Nonce};
 
 use super::error::{NO_RANDOMNESS, ProveError, RemoteError};
 use super::request::Checked;
 use super::system_rng;
-use crate::danger::AcceptUnattestedDevelopment;
+use crate::attestation::{Accepted, Policy, Record, accept};
 use crate::keys::random_id;
 
-/// Why no enclave of a service is acceptable.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum EnclaveError {
-    /// The enclave offers no evidence that is accepted.
-    #[error(
-        "the enclave is of the kind `{kind}` and shows no accepted evidence of what it runs; \
-         accepting it takes an explicit call in `danger`"
-    )]
-    Unattested {
-        /// What it calls itself.
-        kind: String,
-    },
-    /// Its announcement is not signed by its own identity key.
-    #[error("the enclave's announcement is not signed by its identity key")]
-    BadSignature,
-    /// Its id is not that of its identity key.
-    #[error("the enclave's id does not belong to its identity key")]
-    WrongId,
-    /// Its HPKE key is malformed.
-    #[error("the enclave's HPKE key is malformed")]
-    BadKey,
-    /// Its HPKE key is not valid at the time of this machine.
-    #[error("the enclave's HPKE key is not valid now; is this machine's clock right")]
-    NotValidNow,
+/// A fresh nonce for one question for evidence.
+pub(crate) fn fresh_nonce() -> Result<Nonce, ProveError> {
+    let mut nonce = [0; NONCE_BYTES];
+    getrandom::fill(&mut nonce).map_err(|_| NO_RANDOMNESS)?;
+    Ok(nonce)
 }
 
-impl EnclaveError {
-    /// The stable code.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::NotValidNow => Code::ReAttest,
-            _ => Code::UnattestedEnclave,
-        }
-    }
-}
-
-/// An enclave that was accepted.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    info: EnclaveInfo,
-    key: PublicKey,
-}
-
-/// Chooses at random among the acceptable enclaves, so that the operator
-/// cannot steer a holder to one of them.
-pub(crate) fn choose(
-    offered: Vec<EnclaveInfo>,
-    unattested: Option<AcceptUnattestedDevelopment>,
+/// Accepts what can be accepted of the offers that answer `nonce`.
+///
+/// One good enclave is enough; without any the first refusal is the error.
+pub(crate) fn accept_all(
+    offers: Vec<EnclaveOffer>,
+    policy: &Policy,
+    nonce: &Nonce,
     now: i64,
-) -> Result<Accepted, ProveError> {
+) -> Result<Vec<Accepted>, ProveError> {
     let mut accepted = Vec::new();
     let mut first_error = None;
-    for info in offered {
-        match accept(info, unattested, now) {
+    for offer in offers {
+        match accept(offer, policy, nonce, now) {
             Ok(enclave) => accepted.push(enclave),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    if accepted.is_empty() {
-        return Err(match first_error {
-            Some(error) => error.into(),
-            None => RemoteError::NoEnclave.into(),
-        });
+    match first_error {
+        Some(error) if accepted.is_empty() => Err(error.into()),
+        None if accepted.is_empty() => Err(RemoteError::NoEnclave.into()),
+        _ => Ok(accepted),
     }
-    let index = random_below(accepted.len())?;
-    Ok(accepted.swap_remove(index))
 }
 
-fn accept(
-    info: EnclaveInfo,
-    unattested: Option<AcceptUnattestedDevelopment>,
-    now: i64,
-) -> Result<Accepted, EnclaveError> {
-    // No kind of evidence is known yet: whoever shows some is refused too.
-    if info.kind != UNATTESTED_DEVELOPMENT || unattested.is_none() {
-        return Err(EnclaveError::Unattested { kind: info.kind });
+/// The enclaves that were accepted, until their keys or their evidence end.
+///
+/// Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Cache(Arc<Mutex<Vec<Accepted>>>);
+
+impl Cache {
+    /// Chooses at random among the enclaves that are good now, so that the
+    /// operator cannot steer a holder to one of them.
+    pub(crate) fn choose(&self, now: i64) -> Result<Option<Accepted>, ProveError> {
+        let mut accepted = self.lock();
+        accepted.retain(|enclave| now <= enclave.usable_until);
+        match accepted.len() {
+            0 => Ok(None),
+            count => Ok(accepted.get(random_below(count)?).cloned()),
+        }
     }
-    if !info.is_signed() {
-        return Err(EnclaveError::BadSignature);
+
+    pub(crate) fn fill(&self, accepted: Vec<Accepted>) {
+        *self.lock() = accepted;
     }
-    if info.enclave_id != info.identity_key.thumbprint() {
-        return Err(EnclaveError::WrongId);
+
+    /// Forgets everything: the service's enclaves are not what they were.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
     }
-    if !(info.not_before..=info.not_after).contains(&now) {
-        return Err(EnclaveError::NotValidNow);
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Accepted>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let key = from_base64url(&info.hpke_public_key)
-        .and_then(|bytes| PublicKey::from_bytes(&bytes).ok())
-        .ok_or(EnclaveError::BadKey)?;
-    Ok(Accepted { info, key })
 }
 
 /// A sealed request, and what is needed to open its answer.
 pub(crate) struct Sealed {
     pub(super) body: ProofRequest,
-    pub(super) enclave: EnclaveInfo,
+    pub(super) record: Record,
     pub(super) opener: AnswerOpener,
     pub(super) idempotency_id: String,
     bytes: usize,
@@ -122,19 +94,19 @@ impl Accepted {
             idempotency_id: random_id().map_err(|_| NO_RANDOMNESS)?,
             response_format: ResponseFormat::ProofToken,
         };
+        let info = self.info();
         let binding = Binding {
-            key_id: &self.info.key_id,
-            // Until there is evidence, the kind stands for the measurement.
-            measurement_id: &self.info.kind,
+            key_id: &info.key_id,
+            measurement_id: &info.measurement_id,
         };
         let (sealed, opener) = zkpass_channel::seal(&body, &self.key, &binding, &mut system_rng())?;
         Ok(Sealed {
             body: ProofRequest {
-                enclave_id: self.info.enclave_id.clone(),
-                key_id: self.info.key_id.clone(),
+                enclave_id: info.enclave_id.clone(),
+                key_id: info.key_id.clone(),
                 sealed: base64url(&sealed),
             },
-            enclave: self.info,
+            record: self.record,
             opener,
             idempotency_id: body.idempotency_id.clone(),
             bytes: sealed.len(),
@@ -146,6 +118,10 @@ impl Sealed {
     /// Bytes of the sealed request, which is all that the service learns.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(super) fn enclave(&self) -> &EnclaveInfo {
+        &self.record.enclave
     }
 }
 

@@ -9,14 +9,18 @@ use zkpass_core::api::Problem;
 use zkpass_core::code::Code;
 use zkpass_core::proof::ProofTokenError;
 
+use super::BuildError;
 use super::answer::Mismatch;
-use super::enclave::EnclaveError;
 use super::request::RequestError;
+use crate::attestation::EnclaveError;
 use crate::http::HttpError;
 
 /// Why there is no proof.
 #[derive(Debug, Error)]
 pub enum ProveError {
+    /// The client could not be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
     /// The request cannot be answered; nothing was sent.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -62,6 +66,7 @@ impl ProveError {
             Self::NotAProof(error) => error.code(),
             Self::Mismatch(error) => error.code(),
             Self::Local(error) => error.code(),
+            Self::Build(_) => Code::InvalidRequest,
             Self::Seal(_) | Self::Answer(_) | Self::System(_) => Code::Internal,
         }
     }
