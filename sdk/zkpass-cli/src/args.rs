@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use zkpass_core::date::Date;
 use zkpass_core::user_data::Profile;
 
-use self::attest::Attest;
+use self::attest::{Attest, DevelopmentTee};
 use crate::files::{Input, Output, Tagged, TaggedText};
 use crate::parse;
 
@@ -339,7 +339,12 @@ pub struct Prove {
     pub verifier_key: Option<Input>,
 
     /// Which enclaves may see the data (see `zkpass attest verify --help`)
-    #[arg(long, value_name = "POLICY.toml", required_unless_present = "local", conflicts_with = "local")]
+    #[arg(
+        long,
+        value_name = "POLICY.toml",
+        required_unless_present = "local",
+        conflicts_with = "local"
+    )]
     pub policy: Option<Input>,
 
     /// Trust a development TEE's own root, by its SHA-256 fingerprint, instead of the vendors' roots:
@@ -443,31 +448,45 @@ pub struct Inspect {
 
 /// Run the service with one enclave on this machine, for development
 ///
-/// The enclave is a child process without attestation (`unattested-development`). Clients refuse
-/// it unless they pass --danger-accept-unattested. Stops on interrupt, after running jobs.
+/// The enclave is a confined child process of a development TEE, which measures it and signs
+/// evidence under a root of its own, made at first start and kept in --state. Clients accept it only
+/// if they are told that root's fingerprint, which is printed, with a policy that accepts this build.
+/// Whoever runs this machine can read what is sent to it. Stops on interrupt, after running jobs.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
   zkpass serve
-  zkpass serve --listen 127.0.0.1:0 --json")]
+  zkpass serve --listen 127.0.0.1:0 --json
+  zkpass serve --simulate sev-snp --state /var/lib/zkpass")]
 pub struct Serve {
     /// Address to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: std::net::SocketAddr,
+
+    /// Where the development root and the policy are kept; $XDG_STATE_HOME/zkpass or
+    /// ~/.local/state/zkpass unless given
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub tee: DevelopmentTee,
 }
 
 /// Run issuer, service, enclave, holder and verifier once and show each step
 ///
-/// Starts a service and an enclave process on a free loopback port, signs the bank-loan example,
-/// asks, proves, verifies, and prints what each party saw and how long each step took. Nothing is
-/// left behind. The enclave has no attestation, so the demonstration accepts that explicitly, as
-/// --danger-accept-unattested does.
+/// Starts a service and an enclave in a development TEE on a free loopback port, signs the bank-loan
+/// example, asks, checks what the enclave proves of itself, proves, verifies, and prints what each
+/// party saw and how long each step took. Then it starts a copy of the enclave with one byte more,
+/// and shows that the client refuses it. Nothing is left behind.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
   zkpass demo
-  zkpass demo --json")]
-pub struct Demo {}
+  zkpass demo --simulate tdx --json")]
+pub struct Demo {
+    #[command(flatten)]
+    pub tee: DevelopmentTee,
+}
 
 /// Print the completion script of a shell
 #[derive(Args, Debug)]

@@ -1,17 +1,13 @@
 //! The enclave is a process of its own: this program, started again with a word that is not in
 //! the help. So one binary is all that `serve` and `demo` need.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use zkpass_enclave::args::{self, Command};
 
 /// The first argument that makes this program an enclave.
 pub const WORD: &str = "run-enclave";
-
-/// The second argument when the enclave's log is not wanted.
-pub const SILENT: &str = "--silent";
 
 /// Whether the arguments ask for an enclave.
 pub fn is_asked_for() -> bool {
@@ -20,14 +16,7 @@ pub fn is_asked_for() -> bool {
 
 /// Runs the enclave until it is told to stop.
 pub fn run() -> ExitCode {
-    let mut arguments: Vec<OsString> = std::env::args_os().skip(2).collect();
-    if arguments.first().is_some_and(|word| word == SILENT) {
-        arguments.remove(0);
-        if let Ok(nowhere) = File::options().write(true).open("/dev/null") {
-            // With the log still on, nothing is lost but silence.
-            let _ = rustix::stdio::dup2_stderr(&nowhere);
-        }
-    }
+    let arguments = std::env::args_os().skip(2);
     let result = match args::parse(arguments) {
         Ok(Command::Run(options)) => zkpass_enclave::run(&options).map_err(|e| e.to_string()),
         // The launcher, the only caller, asks for neither.

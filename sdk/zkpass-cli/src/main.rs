@@ -70,11 +70,12 @@ fn run(command: &Command, screen: Screen) -> Result<Answer, Failure> {
         Command::Attest(Attest::Inspect(args)) => commands::attest::inspect_evidence(args),
         Command::Attest(Attest::Show(args)) => commands::attest::show(args),
         Command::Attest(Attest::Policy(args)) => commands::attest::policy(args),
+        Command::Attest(Attest::Measure(args)) => commands::attest::measure(args),
         Command::Attest(Attest::Fetch(args)) => commands::attest::fetch(args, screen),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Completions(args) => commands::pages::completions(args),
         Command::Man(args) => commands::pages::man(args),
-        Command::Demo(_) => commands::demo::run(screen),
+        Command::Demo(args) => commands::demo::run(args, screen),
     }
 }
 

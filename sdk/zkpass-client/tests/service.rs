@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use zkpass_channel::PrivateKey;
-use zkpass_channel::rand_core::UnwrapErr;
 use zkpass_client::holder::{
     BuildError, Holder, HolderBuilder, Progress, ProveError, RemoteError, Request,
 };
@@ -20,7 +18,12 @@ use zkpass_core::api::{
 };
 use zkpass_core::code::Code;
 use zkpass_core::encoding::base64url;
+use zkpass_core::evidence::parse_nonce;
 use zkpass_core::user_data::Profile;
+
+use tee::Tee;
+
+mod tee;
 
 /// A service that answers `POST /v1/proofs` and what follows by a script, and
 /// `GET /v1/enclaves` with one good enclave.
@@ -28,13 +31,18 @@ struct Scripted {
     url: String,
     /// Method and path of each request.
     seen: Arc<Mutex<Vec<String>>>,
+    policy: Policy,
 }
+
+const ENCLAVES: &str = "GET /v1/enclaves";
 
 /// A response, or silence.
 type Step = Option<String>;
 
 impl Scripted {
-    async fn start(enclaves: String, script: Vec<Step>) -> Self {
+    async fn start(tee: Tee, script: Vec<Step>) -> Self {
+        let policy = tee.policy();
+        let tee = Arc::new(tee);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -43,15 +51,16 @@ impl Scripted {
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let (log, script, enclaves) =
-                    (Arc::clone(&log), Arc::clone(&script), enclaves.clone());
+                let (log, script, tee) = (Arc::clone(&log), Arc::clone(&script), Arc::clone(&tee));
                 tokio::spawn(async move {
                     let Some(line) = read_request(&mut stream).await else {
                         return;
                     };
-                    log.lock().unwrap().push(line.clone());
-                    let step = match line.as_str() {
-                        "GET /v1/enclaves" => Some(enclaves),
+                    let asked = line.split_once("?nonce=");
+                    let path = asked.map_or(line.as_str(), |(path, _)| path);
+                    log.lock().unwrap().push(path.to_owned());
+                    let step = match asked {
+                        Some((ENCLAVES, nonce)) => Some(enclaves(&tee, nonce)),
                         _ => script.lock().unwrap().next().expect("the script is over"),
                     };
                     match step {
@@ -61,11 +70,11 @@ impl Scripted {
                 });
             }
         });
-        Self { url, seen }
+        Self { url, seen, policy }
     }
 
     async fn with_script(script: Vec<Step>) -> Self {
-        Self::start(ok(&enclaves()), script).await
+        Self::start(Tee::new(), script).await
     }
 
     fn seen(&self) -> Vec<String> {
@@ -78,15 +87,19 @@ impl Scripted {
     }
 
     fn holder(&self) -> HolderBuilder {
-        Holder::builder(&self.url)
-            .danger(danger::accept_unattested_development())
-            .max_attempts(3)
+        Holder::builder(&self.url, self.policy.clone()).max_attempts(3)
     }
 
     async fn error(&self) -> ProveError {
         let holder = self.holder().build().unwrap();
         holder.prove(&request()).await.unwrap_err()
     }
+}
+
+fn enclaves(tee: &Tee, nonce: &str) -> String {
+    let nonce = parse_nonce(nonce).expect("a nonce");
+    let enclaves = vec![tee.offer(&nonce)];
+    ok(&serde_json::to_string(&EnclavesResponse { enclaves }).unwrap())
 }
 
 /// Reads one request to its end; the method and path.
@@ -142,28 +155,6 @@ fn running_job() -> Step {
     Some(response("202 Accepted", "retry-after: 1\r\n", body))
 }
 
-fn enclaves() -> String {
-    let identity = keys::generate().unwrap();
-    let private = PrivateKey::generate(&mut UnwrapErr(getrandom::SysRng));
-    let info = EnclaveInfo {
-        enclave_id: identity.public().thumbprint(),
-        kind: UNATTESTED_DEVELOPMENT.into(),
-        measurement_id: UNATTESTED_DEVELOPMENT.into(),
-        key_id: "k".into(),
-        hpke_public_key: base64url(&private.public_key().to_bytes()),
-        identity_key: identity.public(),
-        encryption_key: identity.public(),
-        not_before: 0,
-        not_after: i64::MAX,
-        signature: String::new(),
-    };
-    let enclaves = vec![EnclaveOffer {
-        info: info.signed_by(&identity),
-        evidence: None,
-    }];
-    serde_json::to_string(&EnclavesResponse { enclaves }).unwrap()
-}
-
 fn request() -> Request {
     let issuer = Issuer::new(keys::generate().unwrap());
     let token = issuer.sign(r#"{"age":30}"#, Profile::Zkpass).unwrap();
@@ -177,12 +168,44 @@ fn request() -> Request {
 }
 
 #[tokio::test]
-async fn without_the_danger_call_no_data_is_sent() {
+async fn no_data_is_sent_where_the_policy_is_not_satisfied() {
     let service = Scripted::with_script(Vec::new()).await;
-    let holder = Holder::builder(&service.url).build().unwrap();
-    let error = holder.prove(&request()).await.unwrap_err();
-    assert_eq!(error.code(), Code::UnattestedEnclave);
-    assert_eq!(service.seen(), ["GET /v1/enclaves"]);
+    let policies = [
+        // The vendors' roots.
+        Policy::new(service.policy.measurements().to_vec()).unwrap(),
+        // Another development TEE.
+        Tee::new().policy(),
+    ];
+    for policy in policies {
+        let holder = Holder::builder(&service.url, policy).build().unwrap();
+        let error = holder.prove(&request()).await.unwrap_err();
+        assert_eq!(error.code(), Code::UnattestedEnclave);
+    }
+    assert_eq!(service.seen(), [ENCLAVES; 2]);
+}
+
+#[tokio::test]
+async fn an_accepted_enclave_is_kept_for_later_requests() {
+    let failed = || failed_job(Code::Internal);
+    let service = Scripted::with_script(vec![failed(), busy(), failed(), failed()]).await;
+    let holder = service.holder().build().unwrap();
+    for _ in 0..2 {
+        let error = holder.prove(&request()).await.unwrap_err();
+        assert_eq!(error.code(), Code::Internal);
+    }
+    // A clone knows what the first one learned.
+    let error = holder.clone().prove(&request()).await.unwrap_err();
+    assert_eq!(error.code(), Code::Internal);
+    // The enclave was forgotten after each failed job, not after a full queue.
+    let post = "POST /v1/proofs";
+    assert_eq!(
+        service.seen(),
+        [ENCLAVES, post, ENCLAVES, post, post, ENCLAVES, post]
+    );
+}
+
+fn busy() -> Step {
+    problem(Code::QueueFull)
 }
 
 #[tokio::test]
@@ -205,11 +228,14 @@ async fn a_busy_service_is_asked_again_a_bounded_number_of_times() {
         let error = proof.await.unwrap_err();
         assert_eq!(error.code(), code);
         assert_eq!(retries, [code; 2]);
-        // The enclaves are asked for before each attempt.
-        assert_eq!(
-            service.seen(),
-            ["GET /v1/enclaves", "POST /v1/proofs"].repeat(3)
-        );
+        // A full queue says nothing about the enclave; after all else its keys
+        // and evidence are asked for anew.
+        let kept = matches!(code, Code::QueueFull | Code::RateLimited);
+        let asked = if kept { 1 } else { 3 };
+        let seen = service.seen();
+        let count = |line: &str| seen.iter().filter(|seen| *seen == line).count();
+        assert_eq!(count(ENCLAVES), asked, "{code}");
+        assert_eq!(count("POST /v1/proofs"), 3, "{code}");
     }
 }
 
@@ -331,7 +357,7 @@ async fn a_service_that_is_not_there_is_an_error_with_a_code() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = port.local_addr().unwrap();
     drop(port);
-    let holder = Holder::builder(format!("http://{address}")).max_attempts(2);
+    let holder = Holder::builder(format!("http://{address}"), Tee::new().policy()).max_attempts(2);
     let error = holder.build().unwrap().prove(&request()).await.unwrap_err();
     assert!(matches!(
         error,
@@ -342,12 +368,14 @@ async fn a_service_that_is_not_there_is_an_error_with_a_code() {
 
 #[test]
 fn addresses_of_services() {
+    let policy = Tee::new().policy();
     for url in [
         "http://127.0.0.1:8080",
         "http://[::1]/",
         "http://host/zkpass/",
     ] {
-        assert!(Holder::builder(url).build().is_ok(), "{url}");
+        let holder = Holder::builder(url, policy.clone());
+        assert!(holder.build().is_ok(), "{url}");
     }
     for url in [
         "",
@@ -357,7 +385,7 @@ fn addresses_of_services() {
         "http://host?x=1",
         "file:///x",
     ] {
-        let error = Holder::builder(url).build().err();
+        let error = Holder::builder(url, policy.clone()).build().err();
         assert!(matches!(error, Some(BuildError::BadUrl { .. })), "{url}");
     }
 }

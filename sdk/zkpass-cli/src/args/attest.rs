@@ -1,5 +1,6 @@
 //! `zkpass attest`: evidence of trusted execution environments.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -14,6 +15,7 @@ pub enum Attest {
     Inspect(AttestInspect),
     Show(AttestShow),
     Policy(AttestPolicy),
+    Measure(AttestMeasure),
     Fetch(AttestFetch),
 }
 
@@ -201,4 +203,44 @@ pub struct AttestFetch {
     /// Where to write the record
     #[arg(long, value_name = "RECORD.json")]
     pub out: PathBuf,
+}
+
+/// Compute what a development TEE measures, and write a policy that accepts it
+///
+/// PCR0 is over the enclave program, PCR1 over its arguments, PCR2 over its confinement. Without
+/// --program it is the enclave that `zkpass serve` starts, which is this program.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  zkpass attest measure --out policy.toml
+  zkpass attest measure --program /usr/local/bin/zkpass-enclave -- --provers 2
+  zkpass attest measure --simulate tdx --json")]
+pub struct AttestMeasure {
+    /// The enclave program
+    #[arg(long, value_name = "PROGRAM")]
+    pub program: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub tee: DevelopmentTee,
+
+    /// Where to write a policy that accepts this enclave
+    #[arg(long, value_name = "POLICY.toml")]
+    pub out: Option<PathBuf>,
+
+    /// The enclave's arguments
+    #[arg(last = true, value_name = "ARGUMENT", requires = "program")]
+    pub arguments: Vec<OsString>,
+}
+
+/// The development TEE's choices.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct DevelopmentTee {
+    /// The platform in whose layout the development TEE signs evidence
+    #[arg(long, value_enum, value_name = "PLATFORM", default_value_t = PlatformArg::Nitro)]
+    pub simulate: PlatformArg,
+
+    /// Start the enclave without namespaces, Landlock and seccomp where the system has none; its
+    /// measurement shows it
+    #[arg(long)]
+    pub danger_unconfined: bool,
 }

@@ -7,14 +7,16 @@ use zkpass_attest::{Binding, Claims, Evidence, Facts, Platform, inspect, verify}
 use zkpass_client::attestation::{self, EnclaveError, Policy, Record, RecordError};
 use zkpass_client::danger;
 use zkpass_core::code::Code;
+use zkpass_core::encoding::hex;
 
 use crate::args::attest::{
-    AttestFetch, AttestInspect, AttestPolicy, AttestShow, AttestVerify, Files,
+    AttestFetch, AttestInspect, AttestMeasure, AttestPolicy, AttestShow, AttestVerify, Files,
 };
 use crate::clock;
 use crate::failure::Failure;
 use crate::files::{Access, Input, write_file};
-use crate::local_service::block_on;
+use crate::enclave_process::WORD;
+use crate::local_service::{self, block_on};
 use crate::screen::{Answer, Screen};
 
 /// Verifies evidence, or a record, by a policy.
@@ -84,7 +86,7 @@ pub fn show(args: &AttestShow) -> Result<Answer, Failure> {
         "key_id": info.key_id,
         "not_before": info.not_before,
         "not_after": info.not_after,
-        "nonce": zkpass_core::encoding::hex(&record.evidence.nonce),
+        "nonce": hex(&record.evidence.nonce),
         "evidence": facts,
     });
     Ok(Answer {
@@ -161,6 +163,34 @@ fn policy_text(facts: &Value, name: &str) -> Result<String, Failure> {
         .map_err(|error| Failure::system(format!("cannot write the policy: {error}")))
 }
 
+/// Computes what a development TEE measures.
+pub fn measure(args: &AttestMeasure) -> Result<Answer, Failure> {
+    let (program, arguments) = match &args.program {
+        Some(program) => (program.clone(), args.arguments.clone()),
+        None => (local_service::own_program()?, vec![WORD.into()]),
+    };
+    let measured = local_service::expected(&program, &arguments, args.tee)?;
+    let platform = args.tee.simulate;
+    let policy = local_service::policy_text(&measured, platform, "measured here");
+    let mut text: Vec<String> = [&measured.pcr0, &measured.pcr1, &measured.pcr2]
+        .iter()
+        .enumerate()
+        .map(|(index, pcr)| format!("PCR{index} {}", hex(*pcr)))
+        .collect();
+    if let Some(path) = &args.out {
+        write_file(path, policy.as_bytes(), Access::Shared)?;
+        text.push(format!("{}: a policy that accepts it", path.display()));
+    }
+    Ok(Answer {
+        text: text.join("\n"),
+        json: json!({
+            "program": program,
+            "pcrs": [hex(&measured.pcr0), hex(&measured.pcr1), hex(&measured.pcr2)],
+            "policy": policy,
+        }),
+    })
+}
+
 /// Fetches evidence from a service.
 pub fn fetch(args: &AttestFetch, screen: Screen) -> Result<Answer, Failure> {
     let progress = screen.progress("asking for evidence");
@@ -230,7 +260,10 @@ impl Read {
             Platform::SevSnp => files.vek.as_ref(),
             Platform::Tdx => files.collateral.as_ref(),
         };
-        let given = [&files.vek, &files.collateral].into_iter().flatten().count();
+        let given = [&files.vek, &files.collateral]
+            .into_iter()
+            .flatten()
+            .count();
         if given > usize::from(extra.is_some()) {
             return Err(Failure::usage(
                 "--vek goes with --platform sev-snp, --collateral with --platform tdx",
@@ -239,7 +272,10 @@ impl Read {
         Ok(Self::Files {
             platform,
             evidence: evidence.read_bytes()?,
-            endorsements: extra.map(Input::read_bytes).transpose()?.unwrap_or_default(),
+            endorsements: extra
+                .map(Input::read_bytes)
+                .transpose()?
+                .unwrap_or_default(),
         })
     }
 

@@ -6,18 +6,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
-use zkpass_client::danger;
-use zkpass_client::holder::{Holder, Progress, Proof, Request};
+use tokio::task::JoinHandle;
+use zkpass_client::attestation::Record;
+use zkpass_client::holder::{Holder, Progress, Proof, ProveError, Request};
 use zkpass_client::issuer::Issuer;
 use zkpass_client::verifier::{Claims, DvrBuilder, Policy, Verifier};
-use zkpass_core::api::{EnclaveInfo, UNATTESTED_DEVELOPMENT};
+use zkpass_core::encoding::hex;
 use zkpass_core::keys::PublicKey;
 use zkpass_core::statement::output_json;
 use zkpass_core::user_data::Profile;
+use zkpass_launcher::TeeInfo;
 
-use crate::failure::{Failure, with_causes};
+use crate::args::Demo;
+use crate::enclave_process::WORD;
+use crate::failure::Failure;
 use crate::keys;
-use crate::local_service::{self, block_on};
+use crate::local_service::{self, Local, block_on};
 use crate::query::output_text;
 use crate::screen::{Answer, Screen};
 
@@ -27,40 +31,98 @@ const TITLE: &str = "Personal loan, pre-approval";
 const AUDIENCE: &str = "https://lender.example";
 
 /// Runs the demonstration.
-pub fn run(screen: Screen) -> Result<Answer, Failure> {
+pub fn run(args: &Demo, screen: Screen) -> Result<Answer, Failure> {
+    let failed = |error| Failure::system(format!("cannot make a temporary directory: {error}"));
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let program = local_service::own_program()?;
+    // What the client expects is computed from the program file, not taken from the service.
+    let expected = local_service::expected(&program, &[WORD.into()], args.tee)?;
+    let policy = local_service::policy_text(&expected, args.tee.simulate, "this build of zkpass");
+    let state = folder.path().join("state");
+    let local = Local {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        program: &program,
+        tee: args.tee,
+        state: &state,
+        enclave_log: false,
+    };
     block_on(async {
         let progress = screen.progress("starting service and enclave");
         let mut clock = Clock::start();
-        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = local_service::start(any_port, false).await?;
-        let url = local_service::url(&server);
+        let running = Running::start(&local).await?;
         clock.stop("start");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(server.serve(async move {
-            // An error means that the other end is gone: stop as well.
-            let _ = stopped.await;
-        }));
-
         let parties = async {
-            let story = tell(&url, &mut clock, |step| progress.step(step)).await?;
-            Ok(story)
+            let policy = local_service::policy(&policy, &running.tee)?;
+            tell(&running, policy, &mut clock, |step| progress.step(step)).await
         };
         let story = tokio::select! {
             story = parties => story,
             _ = tokio::signal::ctrl_c() => Err(Failure::system("interrupted")),
         };
-        // Whatever happened, the enclave is stopped before this process ends.
-        let _ = stop.send(());
-        let _ = serving.await;
+        let tee = running.tee;
+        running.stop().await;
+        let story = story?;
+
+        progress.step("trying an enclave with one byte more");
+        let changed = folder.path().join("changed");
+        let copied = std::fs::copy(&program, &changed).and_then(|_| {
+            let mut file = std::fs::File::options().append(true).open(&changed)?;
+            std::io::Write::write_all(&mut file, b"\0")
+        });
+        copied.map_err(|error| Failure::system(format!("cannot copy this program: {error}")))?;
+        let running = Running::start(&Local {
+            program: &changed,
+            ..local
+        })
+        .await?;
+        // The same root vouches for it, so that nothing but its measurement differs.
+        let policy = local_service::policy(&policy, &tee)?;
+        let refusal = story.refused_by(&running.url, policy).await;
+        let measured = running.tee.measurements.pcr0;
+        running.stop().await;
+        clock.stop("refuse");
         drop(progress);
-        Ok(story?.answer(&clock))
+        Ok(story.answer(&clock, &tee, &measured, refusal?))
     })
+}
+
+/// A service with its enclave, serving.
+struct Running {
+    url: String,
+    tee: TeeInfo,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(local: &Local<'_>) -> Result<Self, Failure> {
+        let (server, tee) = local.start().await?;
+        let url = local_service::url(&server);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.serve(async move {
+            // An error means that the other end is gone: stop as well.
+            let _ = stopped.await;
+        }));
+        Ok(Self {
+            url,
+            tee,
+            stop,
+            serving,
+        })
+    }
+
+    /// Whatever happened, the enclave is stopped before this process ends.
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.serving.await;
+    }
 }
 
 /// What happened.
 struct Story {
     url: String,
-    enclave: EnclaveInfo,
+    request: Request,
+    enclave: Record,
     data_bytes: usize,
     sealed_bytes: usize,
     proof: Proof,
@@ -70,7 +132,8 @@ struct Story {
 
 /// Issues, asks, proves and verifies.
 async fn tell(
-    url: &str,
+    running: &Running,
+    policy: zkpass_client::attestation::Policy,
     clock: &mut Clock,
     progress: impl Fn(&'static str) + Send + Sync,
 ) -> Result<Story, Failure> {
@@ -94,34 +157,27 @@ async fn tell(
     clock.stop("ask");
 
     progress("proving in the enclave");
-    let holder = Holder::builder(url)
-        .danger(danger::accept_unattested_development())
-        .build()?;
+    let holder = Holder::builder(&running.url, policy).build()?;
     let request = Request::new(dvr_token, BTreeMap::from([(String::new(), token.clone())]))
         .from_verifier(verifier_key.public());
     let mut sealed_bytes = 0;
     let proof = holder
-        .prove_with_progress(&request, |step| {
-            if let Progress::Sending {
+        .prove_with_progress(&request, |step| match step {
+            Progress::Attested { .. } => clock.stop("attest"),
+            Progress::Sending {
                 sealed_bytes: bytes,
-            } = step
-            {
-                sealed_bytes = bytes;
-            }
+            } => sealed_bytes = bytes,
+            _ => {}
         })
         .await?;
     clock.stop("prove");
 
     progress("verifying the proof");
-    let enclave = holder
-        .enclaves()
-        .await
-        .map_err(|error| Failure::system_with(error.code(), with_causes(&error)))?
-        .pop()
-        .ok_or_else(|| Failure::system("the enclave is gone"))?;
+    let enclave = proof.attestation().cloned();
+    let enclave = enclave.ok_or_else(|| Failure::system("no evidence was kept"))?;
     let issuers = BTreeMap::from([(String::new(), issuer.public_key())]);
     let policy = Policy::new(question.dvr().clone(), issuers)
-        .expect_enclave_keys(vec![enclave.identity_key]);
+        .expect_enclave_keys(vec![enclave.enclave.identity_key]);
     let claims = Verifier::new(1)
         .verify(policy, proof.token().to_owned())
         .await
@@ -129,7 +185,8 @@ async fn tell(
     clock.stop("verify");
 
     Ok(Story {
-        url: url.to_owned(),
+        url: running.url.clone(),
+        request,
         enclave,
         data_bytes: token.len(),
         sealed_bytes,
@@ -140,11 +197,36 @@ async fn tell(
 }
 
 impl Story {
-    fn answer(&self, clock: &Clock) -> Answer {
+    /// Sends the same request to another service; how that is refused.
+    async fn refused_by(
+        &self,
+        url: &str,
+        policy: zkpass_client::attestation::Policy,
+    ) -> Result<Refused, Failure> {
+        let mut sent = false;
+        let holder = Holder::builder(url, policy).build()?;
+        let progress = |step| sent |= matches!(step, Progress::Sending { .. });
+        match holder.prove_with_progress(&self.request, progress).await {
+            Err(ProveError::Enclave(error)) if !sent => Ok(Refused {
+                cause: error.cause(),
+                message: error.to_string(),
+            }),
+            Err(error) => Err(error.into()),
+            Ok(_) => Err(Failure::system("the changed enclave was accepted")),
+        }
+    }
+
+    fn answer(
+        &self,
+        clock: &Clock,
+        tee: &TeeInfo,
+        changed: &[u8; 48],
+        refused: Refused,
+    ) -> Answer {
         let output = output_json(self.claims.output());
         let sees = self.sees(&output);
         Answer {
-            text: self.text(&output, &sees, clock),
+            text: self.text(&output, &sees, clock, tee, changed, &refused),
             json: json!({
                 "verified": true,
                 "output": output,
@@ -153,10 +235,17 @@ impl Story {
                 "issuer": self.issuer.thumbprint(),
                 "service": self.url,
                 "enclave": {
-                    "kind": self.enclave.kind,
-                    "identity": self.enclave.identity_key.thumbprint(),
+                    "kind": self.enclave.enclave.kind,
+                    "identity": self.enclave.enclave.identity_key.thumbprint(),
+                    "measurement": self.enclave.enclave.measurement_id,
+                    "confined": tee.confined,
                 },
-                "danger_accepted": UNATTESTED_DEVELOPMENT,
+                "danger_accepted": {"development_root": hex(&tee.root_fingerprint)},
+                "changed_enclave": {
+                    "pcr0": hex(changed),
+                    "refused": refused.cause,
+                    "message": refused.message,
+                },
                 "sees": sees.iter().map(|(who, what)| ((*who).to_owned(), json!(what)))
                     .collect::<Map<_, _>>(),
                 "milliseconds": clock.to_json(),
@@ -206,20 +295,28 @@ impl Story {
         output: &Map<String, Value>,
         sees: &[(&'static str, String)],
         clock: &Clock,
+        tee: &TeeInfo,
+        changed: &[u8; 48],
+        refused: &Refused,
     ) -> String {
         let proof_bytes = self.proof.claims().zkproof.len();
         let what = |step| match step {
-            "start" => format!("a service on {} and an enclave process", self.url),
+            "start" => format!(
+                "a service on {}, and an enclave in a development TEE",
+                self.url
+            ),
             "issue" => format!(
                 "the bank, an issuer, signs a statement ({} bytes)",
                 self.data_bytes
             ),
             "ask" => format!("the lender, a verifier, signs the question `{TITLE}`"),
+            "attest" => "the customer, a holder, verifies what the enclave proves of itself".to_owned(),
             "prove" => format!(
-                "the customer, a holder, seals the statement to the enclave and gets a proof \
-                 ({proof_bytes} bytes)"
+                "the customer seals the statement to the enclave and gets a proof ({proof_bytes} \
+                 bytes)"
             ),
             "verify" => "the lender checks the proof, offline".to_owned(),
+            "refuse" => "the customer meets an enclave with one byte more, and sends nothing".to_owned(),
             _ => String::new(),
         };
         let mut text = String::from("Steps\n");
@@ -234,16 +331,41 @@ impl Story {
         for (who, what) in sees {
             text.push_str(&format!("  {who:<9} {what}\n"));
         }
+        let [expected, measured] = [&tee.measurements.pcr0, changed].map(|pcr| hex(pcr));
+        let confinement = match tee.confined {
+            true => "in namespaces of its own, with Landlock and seccomp",
+            false => "NOT confined",
+        };
+        text.push_str(&format!(
+            "\nWhat the enclave proved before it got data ({}, {confinement})\n  \
+             measured   {expected}\n  \
+             expected   the same: computed by the client from the program file\n  \
+             signed by  a chain up to the root {}\n  \
+             bound to   the client's nonce and the enclave's identity key, which signed its HPKE key\n\
+             \nThe same enclave with one byte more\n  \
+             measured   {measured}\n  \
+             refused    {} [{}]; no byte of data was sent\n",
+            tee.platform.name(),
+            hex(&tee.root_fingerprint),
+            refused.message,
+            refused.cause
+        ));
         text.push_str(&format!(
             "\nAnswer, verified\n  {}\n\n\
-             The enclave of this demonstration is {UNATTESTED_DEVELOPMENT}: an ordinary process \
-             that whoever\nruns this machine can look into. It was accepted through the client's \
-             `danger` door, as\n`zkpass prove --danger-accept-unattested` does. The answer is true \
-             all the same: that rests on\nthe proof alone.",
+             The root of this evidence is that of a development TEE, made for this demonstration: whoever \
+             runs\nthis machine could sign anything under it, and look into the enclave. It was accepted \
+             through the\nclient's `danger` door, as `zkpass prove --danger-development-root` does. The \
+             answer is true all the\nsame: that rests on the proof alone.",
             output_text(output).replace('\n', "\n  ")
         ));
         text
     }
+}
+
+/// How a client refused an enclave.
+struct Refused {
+    cause: &'static str,
+    message: String,
 }
 
 /// How long each step took.

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
-use zkpass_channel::{Binding, PrivateKey, Refusal, SealedAnswerBody};
-use zkpass_core::api::{EnclaveInfo, UNATTESTED_DEVELOPMENT};
+use zkpass_channel::{Binding, Refusal, SealedAnswerBody};
+use zkpass_core::api::{EnclaveInfo, EnclaveOffer};
 use zkpass_core::code::Code;
 use zkpass_core::dvr::Dvr;
 use zkpass_core::encoding::{base64url, from_base64url};
+use zkpass_core::evidence::Nonce;
 use zkpass_core::jws::Compact;
 use zkpass_core::keys::SigningKey;
 use zkpass_core::proof::{ProofClaims, ProofToken};
@@ -12,15 +13,20 @@ use zkpass_core::statement::{Statement, TokenStatement};
 use zkpass_core::user_data::Profile;
 
 use super::answer::Mismatch;
-use super::enclave::{EnclaveError, choose};
+use super::enclave::{Cache, accept_all};
 use super::error::{ProveError, RemoteError};
 use super::request::Request;
-use super::system_rng;
+use super::{EnclaveError, system_rng};
+use crate::attestation::{MAX_RECORD_BYTES, Record, RecordError, accept};
 use crate::clock::{today, unix_seconds};
-use crate::danger::accept_unattested_development;
 use crate::issuer::Issuer;
 use crate::keys;
 use crate::verifier::DvrBuilder;
+
+use self::tee::Tee;
+
+#[path = "../../tests/tee/mod.rs"]
+mod tee;
 
 const QUERY: &str = r#"[{"output":{"adult":{">=":[{"dvar":"age"},18]}}}]"#;
 const NOW: i64 = 1_800_000_000;
@@ -150,102 +156,151 @@ fn a_question_of_somebody_else_is_refused() {
     );
 }
 
-/// The enclave's side of the channel, without a prover.
-struct Enclave {
-    identity: SigningKey,
-    private: PrivateKey,
-    info: EnclaveInfo,
-}
-
-impl Enclave {
-    fn new() -> Self {
-        let identity = keys::generate().unwrap();
-        let private = PrivateKey::generate(&mut system_rng());
-        let now = unix_seconds();
-        let info = EnclaveInfo {
-            enclave_id: identity.public().thumbprint(),
-            kind: UNATTESTED_DEVELOPMENT.into(),
-            measurement_id: UNATTESTED_DEVELOPMENT.into(),
-            key_id: "k-1".into(),
-            hpke_public_key: base64url(&private.public_key().to_bytes()),
-            identity_key: identity.public(),
-            encryption_key: identity.public(),
-            not_before: now - 60,
-            not_after: now + 60,
-            signature: String::new(),
-        };
-        let info = info.signed_by(&identity);
-        Self {
-            identity,
-            private,
-            info,
-        }
-    }
-
-    fn changed(change: impl FnOnce(&mut EnclaveInfo)) -> EnclaveInfo {
-        let enclave = Self::new();
-        let mut info = enclave.info;
-        change(&mut info);
-        info.signed_by(&enclave.identity)
-    }
-}
+const NONCE: Nonce = [3; 32];
 
 #[test]
 fn enclaves_that_are_not_acceptable_are_refused() {
-    let permission = Some(accept_unattested_development());
+    let tee = Tee::new();
     let now = unix_seconds();
-    let refused = |info, permission| match choose(vec![info], permission, now).err() {
-        Some(ProveError::Enclave(error)) => error,
-        other => panic!("{other:?}"),
+    let refused = |offer: EnclaveOffer| match accept(offer, &tee.policy(), &NONCE, now) {
+        Err(error) => error,
+        Ok(_) => panic!("it was accepted"),
     };
-    let unattested = |kind: &str| EnclaveError::Unattested { kind: kind.into() };
-    let good = || Enclave::new().info;
-    assert_eq!(refused(good(), None), unattested(UNATTESTED_DEVELOPMENT));
-    let other_kind = Enclave::changed(|info| info.kind = "nitro".into());
-    assert_eq!(refused(other_kind, permission), unattested("nitro"));
-    let mut forged = good();
-    forged.not_after += 1;
-    assert_eq!(refused(forged, permission), EnclaveError::BadSignature);
-    let borrowed = Enclave::changed(|info| info.enclave_id = good().enclave_id);
-    assert_eq!(refused(borrowed, permission), EnclaveError::WrongId);
-    let old = Enclave::changed(|info| info.not_after = now - 1);
-    assert_eq!(refused(old, permission), EnclaveError::NotValidNow);
-    let early = Enclave::changed(|info| info.not_before = now + 1);
-    assert_eq!(refused(early, permission), EnclaveError::NotValidNow);
-    let weak = Enclave::changed(|info| info.hpke_public_key = "AAAA".into());
-    assert_eq!(refused(weak, permission), EnclaveError::BadKey);
+    assert!(accept(tee.offer(&NONCE), &tee.policy(), &NONCE, now).is_ok());
 
-    let none = choose(Vec::new(), permission, now).err();
+    let mut silent = tee.offer(&NONCE);
+    silent.evidence = None;
+    let kind = "nitro".to_owned();
+    assert_eq!(refused(silent), EnclaveError::NoEvidence { kind });
+    assert_eq!(refused(tee.offer(&[4; 32])), EnclaveError::StaleEvidence);
+    // Old evidence under the new nonce: the binding gives it away.
+    let mut relabelled = tee.offer(&[4; 32]);
+    relabelled.evidence.as_mut().unwrap().nonce = NONCE.to_vec();
+    assert_eq!(refused(relabelled).cause(), "wrong-binding");
+    let mut other_platform = tee.offer(&NONCE);
+    other_platform.evidence.as_mut().unwrap().platform = "sgx".into();
+    assert_eq!(refused(other_platform).cause(), "unknown-platform");
+    let mut unbound = tee.offer(&NONCE);
+    unbound.evidence = Some(tee.evidence(&NONCE, &[0; 64]));
+    assert_eq!(refused(unbound).cause(), "wrong-binding");
+    // The evidence of this enclave under the keys of another one.
+    let mut borrowed = Tee::new().offer(&NONCE);
+    borrowed.evidence = tee.offer(&NONCE).evidence;
+    assert_eq!(refused(borrowed).cause(), "wrong-binding");
+    let mut forged = tee.offer(&NONCE);
+    forged.info.not_after += 1;
+    assert_eq!(refused(forged), EnclaveError::BadSignature);
+}
+
+/// One change of an enclave, with evidence that is right for what it announces.
+#[test]
+fn announcements_that_evidence_does_not_cover_are_refused() {
+    let now = unix_seconds();
+    type Change = fn(&mut EnclaveInfo);
+    let cases: &[(Change, EnclaveError)] = &[
+        (
+            |info| info.enclave_id = "other".into(),
+            EnclaveError::WrongId,
+        ),
+        (
+            |info| info.measurement_id = "nitro:00".into(),
+            EnclaveError::WrongMeasurementId,
+        ),
+        (
+            |info| info.kind = "tdx".into(),
+            EnclaveError::WrongMeasurementId,
+        ),
+        (|info| info.not_after = 1, EnclaveError::NotValidNow),
+        (|info| info.not_before = i64::MAX, EnclaveError::NotValidNow),
+        (
+            |info| info.hpke_public_key = "AAAA".into(),
+            EnclaveError::BadKey,
+        ),
+    ];
+    for (change, expected) in cases {
+        let tee = Tee::new().announcing(change);
+        let error = accept(tee.offer(&NONCE), &tee.policy(), &NONCE, now).err();
+        assert_eq!(error.as_ref(), Some(expected));
+    }
+    let mut tee = Tee::new();
+    tee.pcr = [8; 48];
+    let error = accept(tee.offer(&NONCE), &tee.policy(), &NONCE, now).err();
+    assert_eq!(error.unwrap().cause(), "wrong-measurement");
+}
+
+#[test]
+fn one_good_enclave_is_enough_and_is_kept_until_its_key_ends() {
+    let tee = Tee::new();
+    let now = unix_seconds();
+    let policy = tee.policy();
+    let none = accept_all(Vec::new(), &policy, &NONCE, now).err();
     assert!(matches!(
         none,
         Some(ProveError::Remote(RemoteError::NoEnclave))
     ));
-    let mixed = vec![Enclave::changed(|info| info.kind = "x".into()), good()];
-    assert!(choose(mixed, permission, now).is_ok());
+    let offers = vec![Tee::new().offer(&NONCE), tee.offer(&NONCE)];
+    let accepted = accept_all(offers, &policy, &NONCE, now).unwrap();
+    assert_eq!(accepted.len(), 1);
+    let strangers = vec![Tee::new().offer(&NONCE)];
+    assert!(matches!(
+        accept_all(strangers, &policy, &NONCE, now),
+        Err(ProveError::Enclave(EnclaveError::Evidence(_)))
+    ));
+
+    let cache = Cache::default();
+    cache.fill(accepted);
+    let end = tee.info.not_after;
+    assert!(cache.choose(now).unwrap().is_some());
+    assert!(cache.choose(end).unwrap().is_some());
+    assert!(cache.choose(end + 1).unwrap().is_none());
+}
+
+#[test]
+fn records_are_verified_again_later() {
+    let tee = Tee::new();
+    let now = unix_seconds();
+    let policy = tee.policy();
+    let kept = accept(tee.offer(&NONCE), &policy, &NONCE, now).unwrap();
+    let text = kept.record.to_json();
+    let record = Record::from_json(&text).unwrap();
+    assert_eq!(record, kept.record);
+    assert!(record.verify(&policy, now).is_ok());
+    // The chain has ended by then.
+    assert!(record.verify(&policy, now + 100_000).is_err());
+    assert!(record.verify(&Tee::new().policy(), now).is_err());
+
+    assert_eq!(Record::from_json("{}"), Err(RecordError::Malformed));
+    assert_eq!(
+        Record::from_json(&text.replace("\"version\":1", "\"version\":2")),
+        Err(RecordError::UnsupportedVersion(2))
+    );
+    assert_eq!(
+        Record::from_json(&" ".repeat(MAX_RECORD_BYTES + 1)),
+        Err(RecordError::TooLarge)
+    );
 }
 
 /// Seals a request, lets `reply` answer it inside the enclave, and opens that.
 fn exchange(
-    reply: impl FnOnce(&Scene, &Enclave, String) -> SealedAnswerBody,
+    reply: impl FnOnce(&Scene, &Tee, String) -> SealedAnswerBody,
 ) -> Result<super::Proof, ProveError> {
     let scene = Scene::new();
-    let enclave = Enclave::new();
+    let tee = Tee::new();
     let request = scene.request();
     let checked = request.check(NOW).unwrap();
-    let permission = Some(accept_unattested_development());
-    let chosen = choose(vec![enclave.info.clone()], permission, unix_seconds()).unwrap();
+    let chosen = accept(tee.offer(&NONCE), &tee.policy(), &NONCE, unix_seconds()).unwrap();
     let sealed = chosen.seal(&checked).unwrap();
 
     let bytes = from_base64url(&sealed.body.sealed).unwrap();
     assert_eq!(bytes.len(), sealed.bytes());
     let binding = Binding {
         key_id: "k-1",
-        measurement_id: UNATTESTED_DEVELOPMENT,
+        measurement_id: &tee.info.measurement_id,
     };
-    let opened = zkpass_channel::open(&bytes, &enclave.private, &binding).unwrap();
+    let opened = zkpass_channel::open(&bytes, &tee.private, &binding).unwrap();
     let body = opened.body.unwrap();
     assert_eq!(body.tokens, scene.tokens);
-    let reply = reply(&scene, &enclave, body.idempotency_id.clone());
+    let reply = reply(&scene, &tee, body.idempotency_id.clone());
     let answer = opened.answer.seal(&reply, &mut system_rng()).unwrap();
     sealed.open(&base64url(&answer), &checked)
 }
@@ -274,12 +329,14 @@ fn claims(scene: &Scene) -> ProofClaims {
 
 #[test]
 fn a_fitting_answer_is_handed_out() {
-    let proof = exchange(|scene, enclave, idempotency_id| SealedAnswerBody::Proved {
-        proof: ProofToken::sign(&claims(scene), &enclave.identity).unwrap(),
+    let proof = exchange(|scene, tee, idempotency_id| SealedAnswerBody::Proved {
+        proof: ProofToken::sign(&claims(scene), &tee.identity).unwrap(),
         idempotency_id,
     })
     .unwrap();
     assert_eq!(proof.statement().nonce.as_deref(), Some("n-1"));
+    let record = proof.attestation().unwrap();
+    assert_eq!(record.enclave.kind, "nitro");
     assert!(ProofToken::parse(proof.token()).is_ok());
 }
 
@@ -342,11 +399,11 @@ fn an_answer_that_does_not_fit_is_not_handed_out() {
         (|claims| claims.dvr_title.push('x'), Mismatch::Claims),
     ];
     for (index, (change, expected)) in cases.iter().enumerate() {
-        let error = exchange(|scene, enclave, idempotency_id| {
+        let error = exchange(|scene, tee, idempotency_id| {
             let mut claims = claims(scene);
             change(&mut claims);
             SealedAnswerBody::Proved {
-                proof: ProofToken::sign(&claims, &enclave.identity).unwrap(),
+                proof: ProofToken::sign(&claims, &tee.identity).unwrap(),
                 idempotency_id,
             }
         })
@@ -369,7 +426,7 @@ fn an_answer_of_another_enclave_or_request_is_not_handed_out() {
         Err(ProveError::Mismatch(Mismatch::Signature))
     ));
     let error = exchange(|scene, enclave, _| SealedAnswerBody::Proved {
-        proof: ProofToken::sign(&claims(scene), &enclave.identity).unwrap(),
+        proof: ProofToken::sign(&claims(scene), &tee.identity).unwrap(),
         idempotency_id: "other".into(),
     });
     assert!(matches!(
