@@ -270,6 +270,9 @@ fn a_chain_in_the_collateral_may_only_repeat_the_quotes() {
     for at in [SIGNATURE_LENGTH, QE_REPORT - 4, start - 4] {
         swapped[at] += added;
     }
+    // The other platform was certified later than this collateral.
+    let too_early = refusal_of(&swapped, PHALA_V4_COLLATERAL);
+    assert_eq!(too_early, TdxError::CertificateNotYetValid.into());
     let swapped = Case {
         quote: &swapped,
         collateral: FAMILY_B0C06F,

@@ -254,3 +254,6 @@ fn check_binding(td: &TDReport10, binding: &Binding<'_>) -> Result<(), EvidenceE
         Err(EvidenceError::WrongBinding)
     }
 }
+
+#[cfg(test)]
+mod tests;
