@@ -1,8 +1,7 @@
 //! What Intel signed about processors, quoting enclaves and revocation.
 
 use dcap_qvl::{QeIdentity, QuoteCollateralV3, TcbInfo};
-use der::Decode;
-use x509_cert::{certificate::Rfc5280, crl::CertificateList};
+use x509_cert::{certificate::Rfc5280, crl::CertificateList, der::Decode};
 use zkpass_core::{date::Date, json};
 
 use super::{TdxError, quote::PckChain};
@@ -26,7 +25,7 @@ const MEMBERS: [&str; 10] = [
 
 /// Collateral of which nothing is verified but its form.
 pub(super) struct Collateral {
-    /// Without a PCK certificate chain, once [`Self::parse`] has taken it out.
+    /// Without its PCK certificate chain, so that the quote's is the only one.
     pub(super) unverified: QuoteCollateralV3,
     pub(super) tcb_info: TcbInfo,
     pub(super) tcb_info_window: Window,
