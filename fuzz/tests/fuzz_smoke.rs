@@ -56,4 +56,6 @@ smoke_tests! {
     frame = "frame",
     sealed_request = "sealed-request",
     sealed_body = "sealed-body",
+    tdx_quote = "tdx-quote",
+    tdx_collateral = "tdx-collateral",
 }

@@ -13,5 +13,6 @@
 )]
 
 pub mod nitro;
+pub mod tdx;
 
 pub use p384::elliptic_curve::rand_core;
