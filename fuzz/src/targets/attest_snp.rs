@@ -156,9 +156,8 @@ fn run(input: &[u8]) -> bool {
     if accepted {
         assert!(shown);
         let is_lone = endorsements.starts_with(&[0x30, 0x82]);
-        let is_genuine = |(own, vek): &(&[u8], &[u8])| {
-            *own == report && (!is_lone || *vek == endorsements)
-        };
+        let is_genuine =
+            |(own, vek): &(&[u8], &[u8])| *own == report && (!is_lone || *vek == endorsements);
         assert!(GENUINE.iter().any(is_genuine));
     }
     accepted
