@@ -1,5 +1,6 @@
 //! The list of targets; each module holds those of one part.
 
+mod attest_snp;
 mod attest_tdx;
 mod channel;
 mod proof;
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     channel::SEALED_BODY,
     attest_tdx::TDX_QUOTE,
     attest_tdx::TDX_COLLATERAL,
+    attest_snp::SNP_EVIDENCE,
 ];
 
 /// The input as text; none of the text formats is defined for anything else.

@@ -58,4 +58,5 @@ smoke_tests! {
     sealed_body = "sealed-body",
     tdx_quote = "tdx-quote",
     tdx_collateral = "tdx-collateral",
+    snp_evidence = "snp-evidence",
 }
