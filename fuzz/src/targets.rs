@@ -1,5 +1,6 @@
 //! The list of targets; each module holds those of one part.
 
+mod attest_nitro;
 mod attest_snp;
 mod attest_tdx;
 mod channel;
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     attest_tdx::TDX_QUOTE,
     attest_tdx::TDX_COLLATERAL,
     attest_snp::SNP_EVIDENCE,
+    attest_nitro::NITRO_DOCUMENT,
 ];
 
 /// The input as text; none of the text formats is defined for anything else.

@@ -59,4 +59,5 @@ smoke_tests! {
     tdx_quote = "tdx-quote",
     tdx_collateral = "tdx-collateral",
     snp_evidence = "snp-evidence",
+    nitro_document = "nitro-document",
 }

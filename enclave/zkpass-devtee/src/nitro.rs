@@ -89,13 +89,14 @@ impl NitroRoot {
 
     /// The private key in PKCS#8 and the certificate, as [`from_pem`](Self::from_pem) reads them.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, NitroRootError> {
-        let mut text = self
-            .0
-            .key
-            .to_pkcs8_pem(LineEnding::LF)
-            .map_err(NitroRootError::encoding)?;
+        let key = self.0.key.to_pkcs8_pem(LineEnding::LF);
+        let key = key.map_err(NitroRootError::encoding)?;
         let certificate = self.0.certificate.to_pem(LineEnding::LF);
-        text.push_str(&certificate.map_err(NitroRootError::encoding)?);
+        let certificate = certificate.map_err(NitroRootError::encoding)?;
+        // Of its final size at once: growing would leave a copy of the key behind.
+        let mut text = Zeroizing::new(String::with_capacity(key.len() + certificate.len()));
+        text.push_str(&key);
+        text.push_str(&certificate);
         Ok(text)
     }
 

@@ -86,12 +86,8 @@ pub fn expected(
 
 /// A policy file that accepts one enclave of a development TEE.
 pub fn policy_text(measurements: &Measurements, platform: PlatformArg, name: &str) -> String {
-    let [pcr0, pcr1, pcr2] = [
-        &measurements.pcr0,
-        &measurements.pcr1,
-        &measurements.pcr2,
-    ]
-    .map(|pcr| hex(pcr));
+    let [pcr0, pcr1, pcr2] =
+        [&measurements.pcr0, &measurements.pcr1, &measurements.pcr2].map(|pcr| hex(pcr));
     let values = match platform {
         PlatformArg::Nitro => format!(
             "platform = \"nitro\"\n\

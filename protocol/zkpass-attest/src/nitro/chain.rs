@@ -15,8 +15,8 @@ use x509_cert::{
 use super::{NitroError, document::Document};
 use crate::policy::Roots;
 
-/// AWS Nitro Enclaves Root-G1; see `roots/README.md`.
-pub(super) const AWS_ROOT: &[u8] = include_bytes!("../../roots/aws-nitro-enclaves-g1.der");
+/// AWS Nitro Enclaves Root-G1; see `roots/nitro/README.md`.
+pub(super) const AWS_ROOT: &[u8] = include_bytes!("../../roots/nitro/aws-nitro-enclaves-g1.der");
 
 /// ecdsa-with-SHA384 (RFC 5758 section 3.2).
 const ECDSA_WITH_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
@@ -49,9 +49,6 @@ pub enum CertificateError {
     /// An extension cannot be read.
     #[error("its extension {0} is malformed")]
     BadExtension(String),
-    /// It does not say whether it may issue certificates.
-    #[error("it has no basic constraints")]
-    NoBasicConstraints,
     /// It does not say what its key is for.
     #[error("it has no key usage")]
     NoKeyUsage,
@@ -86,7 +83,11 @@ impl<'a> Certificate<'a> {
         }
         let key = read_key(&parsed).ok_or(CertificateError::WrongKey)?;
         check_extensions(&parsed)?;
-        let constraints = extension(&parsed)?.ok_or(CertificateError::NoBasicConstraints)?;
+        // Without them a certificate issues none (RFC 5280 section 4.2.1.9).
+        let constraints = extension(&parsed)?.unwrap_or(BasicConstraints {
+            ca: false,
+            path_len_constraint: None,
+        });
         let usage = extension(&parsed)?.ok_or(CertificateError::NoKeyUsage)?;
         let seconds = |time: x509_cert::time::Time| {
             i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
@@ -191,39 +192,12 @@ impl<'a> Chain<'a> {
         if !trusted {
             return Err(NitroError::UnknownRoot);
         }
-        let mut issuer = &self.root;
-        for (before, certificate) in self.issued.iter().enumerate() {
-            let index = before + 1;
-            if self
-                .all()
-                .take(index)
-                .any(|other| other.der == certificate.der)
-            {
-                return Err(NitroError::RepeatedCertificate(index));
-            }
-            if certificate.parsed.tbs_certificate().issuer()
-                != issuer.parsed.tbs_certificate().subject()
-            {
-                return Err(NitroError::WrongIssuer(index));
-            }
-            if !issuer.constraints.ca || !issuer.usage.key_cert_sign() {
-                return Err(NitroError::NotAnIssuer(before));
-            }
-            // Issuers that follow this one; the last certificate is none.
-            let issuers_after = self.issued.len() - index;
-            if let Some(most) = issuer.constraints.path_len_constraint
-                && issuers_after > usize::from(most)
-            {
-                return Err(NitroError::PathTooLong(before));
-            }
+        self.check_order()?;
+        self.check_roles()?;
+        for (index, issuer, certificate) in self.links() {
             if !certificate.is_signed_by(&issuer.key) {
                 return Err(NitroError::CertificateSignature(index));
             }
-            issuer = certificate;
-        }
-        let signer = issuer;
-        if signer.constraints.ca || !signer.usage.digital_signature() {
-            return Err(NitroError::NotASigner);
         }
         for (index, certificate) in self.all().enumerate() {
             if now < certificate.not_before {
@@ -233,7 +207,56 @@ impl<'a> Chain<'a> {
                 return Err(NitroError::CertificateExpired(index));
             }
         }
-        Ok(&signer.key)
+        Ok(&self.signer().key)
+    }
+
+    /// Each certificate is there once and names the one before it as its issuer.
+    fn check_order(&self) -> Result<(), NitroError> {
+        for (index, certificate) in self.all().enumerate() {
+            let mut before = self.all().take(index);
+            if before.any(|other| other.der == certificate.der) {
+                return Err(NitroError::RepeatedCertificate(index));
+            }
+        }
+        for (index, issuer, certificate) in self.links() {
+            let named = certificate.parsed.tbs_certificate().issuer();
+            if named != issuer.parsed.tbs_certificate().subject() {
+                return Err(NitroError::WrongIssuer(index));
+            }
+        }
+        Ok(())
+    }
+
+    /// Issuers may issue, as deep as they do, and the signer signs only.
+    fn check_roles(&self) -> Result<(), NitroError> {
+        for (index, issuer, _) in self.links() {
+            if !issuer.constraints.ca || !issuer.usage.key_cert_sign() {
+                return Err(NitroError::NotAnIssuer(index - 1));
+            }
+        }
+        for (index, issuer, _) in self.links() {
+            // The signer is no issuer and does not count (RFC 5280 section 4.2.1.9).
+            let issuers_after = self.issued.len() - index;
+            let most = issuer.constraints.path_len_constraint;
+            if most.is_some_and(|most| issuers_after > usize::from(most)) {
+                return Err(NitroError::PathTooLong(index - 1));
+            }
+        }
+        let signer = self.signer();
+        if signer.constraints.ca || !signer.usage.digital_signature() {
+            return Err(NitroError::NotASigner);
+        }
+        Ok(())
+    }
+
+    /// Each issued certificate with its index, counted from the root, and the one before it.
+    fn links(&self) -> impl Iterator<Item = (usize, &Certificate<'a>, &Certificate<'a>)> {
+        let pairs = self.all().zip(&self.issued).enumerate();
+        pairs.map(|(before, (issuer, certificate))| (before + 1, issuer, certificate))
+    }
+
+    fn signer(&self) -> &Certificate<'a> {
+        self.issued.last().unwrap_or(&self.root)
     }
 
     /// Unix time in seconds of the first and the last second at which all certificates are valid.

@@ -131,6 +131,7 @@ fn check_protected(header: &[u8]) -> Result<(), NitroError> {
     while reader.more(&mut remaining) {
         match reader.unsigned() {
             Ok(ALGORITHM) if !algorithm => match reader.negative() {
+                // -1 - 34 is -35, ES384.
                 Ok(34) => algorithm = true,
                 _ => return Err(NitroError::WrongAlgorithm),
             },

@@ -13,9 +13,9 @@ use crate::args::attest::{
     AttestFetch, AttestInspect, AttestMeasure, AttestPolicy, AttestShow, AttestVerify, Files,
 };
 use crate::clock;
+use crate::enclave_process::WORD;
 use crate::failure::Failure;
 use crate::files::{Access, Input, write_file};
-use crate::enclave_process::WORD;
 use crate::local_service::{self, block_on};
 use crate::screen::{Answer, Screen};
 

@@ -216,13 +216,7 @@ impl Story {
         }
     }
 
-    fn answer(
-        &self,
-        clock: &Clock,
-        tee: &TeeInfo,
-        changed: &[u8; 48],
-        refused: Refused,
-    ) -> Answer {
+    fn answer(&self, clock: &Clock, tee: &TeeInfo, changed: &[u8; 48], refused: Refused) -> Answer {
         let output = output_json(self.claims.output());
         let sees = self.sees(&output);
         Answer {
@@ -310,13 +304,17 @@ impl Story {
                 self.data_bytes
             ),
             "ask" => format!("the lender, a verifier, signs the question `{TITLE}`"),
-            "attest" => "the customer, a holder, verifies what the enclave proves of itself".to_owned(),
+            "attest" => {
+                "the customer, a holder, verifies what the enclave proves of itself".to_owned()
+            }
             "prove" => format!(
                 "the customer seals the statement to the enclave and gets a proof ({proof_bytes} \
                  bytes)"
             ),
             "verify" => "the lender checks the proof, offline".to_owned(),
-            "refuse" => "the customer meets an enclave with one byte more, and sends nothing".to_owned(),
+            "refuse" => {
+                "the customer meets an enclave with one byte more, and sends nothing".to_owned()
+            }
             _ => String::new(),
         };
         let mut text = String::from("Steps\n");
