@@ -4,3 +4,5 @@
 //! Nothing here weakens a verifier: the vendors' roots refuse all of it, and
 //! trusting a development root takes an explicit `danger` call with its
 //! fingerprint. The crate is pure: keys, time and randomness are arguments.
+
+pub mod sev_snp;
