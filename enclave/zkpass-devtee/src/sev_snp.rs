@@ -46,11 +46,11 @@ const VCEK_YEARS: i64 = 7;
 /// Family, model and stepping that a Milan processor shows in CPUID.
 const MILAN_CPUID: [u8; 3] = [0x19, 0x01, 0x01];
 
-/// Build, minor and major version of a Milan firmware.
+/// Build, minor and major version of a Milan firmware, and a reserved byte.
 const FIRMWARE: [u8; 4] = [29, 55, 1, 0];
 
-// Identifiers of the certificate table's entries (document 56421, section 4.1.8.1),
-// in the order of their digits.
+// Identifiers of the certificate table's entries (document 56421, SNP Extended
+// Guest Request), in the order of their digits.
 
 /// The chip's endorsement key.
 pub const VCEK_GUID: u128 = 0x63da758d_e664_4564_adc5_f4b93be8accd;
@@ -105,8 +105,8 @@ impl fmt::Debug for SnpRoot {
 
 impl SnpRoot {
     /// Makes a root at the Unix time `now`, in seconds. Two RSA keys of 4096 bits
-    /// are searched for, which takes seconds and now and then a minute: keep the
-    /// root with [`to_pem`](Self::to_pem).
+    /// are searched for, which takes seconds, and much longer without optimisation:
+    /// keep the root with [`to_pem`](Self::to_pem).
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R, now: i64) -> Result<Self, SnpError> {
         let mut key = || PrivateKey::new(rng, RSA_BITS).map_err(|_| SnpError::KeyGeneration);
         let (ark, ask) = (key()?, key()?);

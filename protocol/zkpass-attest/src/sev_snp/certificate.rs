@@ -18,7 +18,7 @@ use x509_cert::{
 
 use super::error::{Role, SevSnpError};
 
-/// Bits of an RSA key, and bytes of the salt of a signature (document 57230, section 2.1).
+/// Bits of an RSA key, and bytes of the salt of a signature (document 57230).
 const RSA_BITS: u32 = 4096;
 const SALT_BYTES: usize = 48;
 
@@ -28,8 +28,7 @@ const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34")
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 /// 1.3.6.1.4.1.3704.1: everything below it is an extension of AMD.
-pub(super) const AMD_EXTENSIONS: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("1.3.6.1.4.1.3704.1");
+const AMD_EXTENSIONS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.3704.1");
 
 /// RSASSA-PSS-params: SHA-384, MGF1 with SHA-384, a salt of 48 bytes. AMD writes
 /// the default trailer field into the upper certificates and leaves it out of the others.
@@ -118,7 +117,9 @@ impl<'a> Certificate<'a> {
             return Err(SevSnpError::Issuer(self.role));
         }
         let known = |id: ObjectIdentifier| {
-            id == KEY_USAGE || id == BASIC_CONSTRAINTS || id.starts_with(AMD_EXTENSIONS)
+            let arcs = arcs_below_amd(id);
+            let is_amd = matches!(*arcs.as_slice(), [1 | 2 | 4 | 5] | [3, 1..=9]);
+            is_amd || id == KEY_USAGE || id == BASIC_CONSTRAINTS
         };
         if self
             .extensions()
@@ -192,6 +193,14 @@ impl<'a> Certificate<'a> {
             .and_then(|point| P384Key::from_sec1_bytes(point).ok())
             .ok_or(SevSnpError::CertificateKey(self.role))
     }
+}
+
+/// The last arcs of an extension of AMD, none of another extension.
+pub(super) fn arcs_below_amd(id: ObjectIdentifier) -> Vec<u32> {
+    if !id.starts_with(AMD_EXTENSIONS) {
+        return Vec::new();
+    }
+    id.arcs().skip(AMD_EXTENSIONS.arcs().count()).collect()
 }
 
 /// The first element of the outer sequence.

@@ -3,13 +3,10 @@
 use p384::ecdsa::VerifyingKey;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use x509_cert::der::{
-    Decode as _,
-    asn1::{Ia5StringRef, ObjectIdentifier},
-};
+use x509_cert::der::{Decode as _, asn1::Ia5StringRef};
 
 use super::{
-    certificate::{AMD_EXTENSIONS, Certificate},
+    certificate::{Certificate, arcs_below_amd},
     endorsements::Endorsements,
     error::{Role, SevSnpError},
     report::Product,
@@ -143,7 +140,7 @@ fn product(upper: &Certificate<'_>, vek: Role) -> Result<Product, SevSnpError> {
     Product::from_name(product).ok_or(SevSnpError::UnknownProduct)
 }
 
-/// What AMD writes into the certificate of an endorsement key (document 57230, section 3.1).
+/// What AMD writes into the certificate of an endorsement key (document 57230).
 pub(super) struct VekExtensions {
     /// Such as `Milan-B0`, or `Milan` in a VLEK.
     pub product_name: String,
@@ -247,14 +244,6 @@ impl VekExtensions {
             Err(SevSnpError::VekChip)
         }
     }
-}
-
-/// The last arcs of an extension of AMD, none for another extension.
-fn arcs_below_amd(id: ObjectIdentifier) -> Vec<u32> {
-    if !id.starts_with(AMD_EXTENSIONS) {
-        return Vec::new();
-    }
-    id.arcs().skip(AMD_EXTENSIONS.arcs().count()).collect()
 }
 
 /// A DER INTEGER from 0 to 255: of two bytes when it is over 127.

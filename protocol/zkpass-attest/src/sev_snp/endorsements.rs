@@ -12,8 +12,8 @@ use super::{
 /// What each entry of the table begins with: GUID, offset and length.
 const ENTRY_BYTES: usize = 24;
 
-/// Identifiers of the table's entries (GHCB specification, document 56421, section
-/// 4.1.8.1), in the order of their digits. The entry for the ASK also holds the ASVK.
+/// Identifiers of the table's entries (GHCB specification, document 56421, SNP
+/// Extended Guest Request), in the order of their digits. The entry for the ASK also holds the ASVK.
 const GUIDS: [([u8; 16], Entry); 4] = [
     (
         0x63da758d_e664_4564_adc5_f4b93be8accd_u128.to_be_bytes(),

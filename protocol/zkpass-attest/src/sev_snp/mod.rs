@@ -47,11 +47,11 @@ pub(crate) fn verify(
     let report = Report::parse(report)?;
     let role = check_form(&report, &policy.sev_snp)?;
 
-    // 2. An endorsement key stands under a trusted root (57230, sections 2 and 3).
+    // 2. An endorsement key stands under a trusted root (57230).
     let endorsements = Endorsements::find(endorsements)?;
     let endorsed = chain::verify(&endorsements, role, policy.roots(), now)?;
 
-    // 3. It signed the report (56860, "Signing").
+    // 3. It signed the report (56860, ATTESTATION_REPORT: SIGNATURE).
     check_signature(&report, &endorsed)?;
 
     // 4. It is the key of the chip and the TCB that the report names.

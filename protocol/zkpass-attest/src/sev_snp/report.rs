@@ -162,7 +162,7 @@ impl Fields<'_> {
     }
 }
 
-/// The guest policy (ABI specification, section 4.3).
+/// The guest policy (ABI specification, "Guest Policy").
 #[derive(Clone, Copy)]
 pub(super) struct GuestPolicy(pub u64);
 

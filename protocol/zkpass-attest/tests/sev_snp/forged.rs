@@ -13,7 +13,8 @@ use zkpass_devtee::sev_snp::{
     forge::{Authority, Extension, Vek, der_integer, der_text},
 };
 
-const ROOT: &str = include_str!("../../../enclave/zkpass-devtee/tests/data/sev-snp-test-root.pem");
+const ROOT: &str =
+    include_str!("../../../../enclave/zkpass-devtee/tests/data/sev-snp-test-root.pem");
 
 /// 2026-10-01, ten days after the root was made.
 const NOW: i64 = 1_790_812_800;
@@ -566,6 +567,11 @@ fn unknown_critical_extensions_are_refused() {
         judge_ark(&ark)
     };
     refuses(vek(&critical), SevSnpError::CriticalExtension(Role::Vcek));
+    let new = Extension {
+        critical: true,
+        ..Extension::amd(&[6], vec![0x30, 0])
+    };
+    refuses(vek(&new), SevSnpError::CriticalExtension(Role::Vcek));
     refuses(ask(&critical), SevSnpError::CriticalExtension(Role::Ask));
     refuses(ark(&critical), SevSnpError::CriticalExtension(Role::Ark));
     assert!(vek(&harmless).is_ok() && ask(&harmless).is_ok() && ark(&harmless).is_ok());
