@@ -30,6 +30,7 @@
 )]
 
 mod child;
+pub mod confined;
 mod find;
 mod supervisor;
 
