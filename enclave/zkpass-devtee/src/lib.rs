@@ -4,3 +4,14 @@
 //! Nothing here weakens a verifier: the vendors' roots refuse all of it, and
 //! trusting a development root takes an explicit `danger` call with its
 //! fingerprint. The crate is pure: keys, time and randomness are arguments.
+
+#![warn(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+pub mod nitro;
+
+pub use p384::elliptic_curve::rand_core;
