@@ -13,13 +13,13 @@ pub(crate) const REPORT_LIMIT: u64 = 4096;
 pub(super) enum StageError {
     #[error("the arguments of the stage are not the launcher's")]
     Arguments,
-    #[error("user namespaces are not available ({0}){hint}", hint = hint())]
+    #[error("user namespaces are not available ({0}){hint}", hint = hint(.0))]
     UserNamespace(#[source] io::Error),
-    #[error("the user and group of the namespace cannot be set ({0}){hint}", hint = hint())]
+    #[error("the user and group of the namespace cannot be set ({0}){hint}", hint = hint(.0))]
     Identity(#[source] io::Error),
-    #[error("mount, pid, network, ipc, uts or cgroup namespaces are not available ({0}){hint}", hint = hint())]
+    #[error("mount, pid, network, ipc, uts or cgroup namespaces are not available ({0}){hint}", hint = hint(.0))]
     Namespaces(#[source] io::Error),
-    #[error("`{}` cannot be {action} for the enclave ({source}){hint}", path.display(), hint = hint())]
+    #[error("`{}` cannot be {action} for the enclave ({source}){hint}", path.display(), hint = hint(source))]
     Root {
         path: PathBuf,
         action: &'static str,
@@ -67,7 +67,12 @@ impl StageError {
 }
 
 /// The switches that forbid namespaces on this machine, as far as they can be read.
-fn hint() -> String {
+fn hint(error: &io::Error) -> String {
+    // A limit of zero namespaces is ENOSPC.
+    let is_policy = [libc::EPERM, libc::EACCES, libc::ENOSPC];
+    if !error.raw_os_error().is_some_and(|code| is_policy.contains(&code)) {
+        return String::new();
+    }
     let switches = [
         (
             "/proc/sys/kernel/unprivileged_userns_clone",

@@ -109,7 +109,7 @@ fn build_root(plan: &Plan) -> Result<(), StageError> {
     let sockets = at_site(SOCKETS);
     make_directory(&sockets)?;
     bind(&plan.sockets, &sockets, MsFlags::empty())?;
-    make_read_only(&sockets)?;
+    make_read_only()?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     remount(&sockets, flags)
 }
@@ -183,12 +183,17 @@ fn remount(path: &Path, flags: MsFlags) -> Result<(), StageError> {
     mount(none, path, none, flags, none).map_err(failed(path, "protected"))
 }
 
-/// Makes every mount below [`SITE`] read-only, but the one of the sockets.
-fn make_read_only(sockets: &Path) -> Result<(), StageError> {
+/// Makes every mount that is shown read-only, also those below it.
+fn make_read_only() -> Result<(), StageError> {
+    let shown: Vec<_> = LIBRARIES
+        .iter()
+        .chain(&[LOADER_CACHE, STAGE])
+        .map(at_site)
+        .collect();
     let table = "/proc/self/mountinfo";
     let mounts = fs::read_to_string(table).map_err(|source| root(table, "read", source))?;
     for (path, flags) in mounts.lines().filter_map(mounted) {
-        if path.starts_with(SITE) && path != Path::new(SITE) && path != sockets {
+        if shown.iter().any(|shown| path.starts_with(shown)) {
             remount(&path, flags | MsFlags::MS_RDONLY)?;
         }
     }
