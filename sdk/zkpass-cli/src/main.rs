@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use serde_json::json;
+use zkpass_service::confined;
 
 use crate::args::{Cli, Command, Dvr, Token};
 use crate::failure::Failure;
@@ -27,6 +28,9 @@ use crate::files::Output;
 use crate::screen::{Answer, Screen};
 
 fn main() -> ExitCode {
+    if confined::is_asked_for() {
+        return confined::run();
+    }
     if enclave_process::is_asked_for() {
         return enclave_process::run();
     }
