@@ -10,10 +10,13 @@ use std::{fmt, io::Write, time::Duration};
 
 use zkpass_core::code::Code;
 
+use crate::evidence::EvidenceUnavailable;
+
 /// Something worth a line.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
     Started {
+        measurement_id: &'a str,
         enclave_id: &'a str,
         key_id: &'a str,
     },
@@ -26,6 +29,7 @@ pub(crate) enum Event<'a> {
     Rejected(Code),
     Answered(Duration),
     InternalFailure,
+    NoEvidence(&'a EvidenceUnavailable),
     Panicked {
         file: &'a str,
         line: u32,
@@ -53,9 +57,13 @@ pub(crate) fn silence_panics() {
 impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started { enclave_id, key_id } => write!(
+            Self::Started {
+                measurement_id,
+                enclave_id,
+                key_id,
+            } => write!(
                 f,
-                "version {} started, unattested-development, enclave {enclave_id}, key {key_id}",
+                "version {} started, {measurement_id}, enclave {enclave_id}, key {key_id}",
                 env!("CARGO_PKG_VERSION")
             ),
             Self::KeyChanged { key_id } => write!(f, "new key {key_id}"),
@@ -65,6 +73,7 @@ impl fmt::Display for Event<'_> {
             Self::Rejected(code) => write!(f, "request rejected: {code}"),
             Self::Answered(time) => write!(f, "request answered in {} ms", time.as_millis()),
             Self::InternalFailure => f.write_str("internal failure"),
+            Self::NoEvidence(cause) => write!(f, "no evidence: {cause}"),
             Self::Panicked { file, line } => write!(f, "panic at {file}:{line}"),
             Self::Stopping => f.write_str("stopping"),
         }

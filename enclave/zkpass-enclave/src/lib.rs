@@ -35,10 +35,12 @@ pub mod args;
 mod connection;
 mod enclave;
 mod events;
+mod evidence;
 mod identity;
 mod job;
 mod key_ring;
 mod provers;
 mod server;
 
+pub use evidence::EvidenceSourceError;
 pub use server::{RunError, run};

@@ -19,8 +19,9 @@ use tokio::{
 use crate::{
     args::Options,
     connection,
-    enclave::Enclave,
+    enclave::{Enclave, ThreadsError},
     events::{Event, log, silence_panics},
+    evidence::{self, EvidenceSource, EvidenceSourceError},
 };
 
 /// A service needs one connection and a launcher a short one.
@@ -40,7 +41,13 @@ pub enum RunError {
     Runtime(#[source] io::Error),
     /// The threads for proofs could not be started.
     #[error("cannot start the prover threads: {0}")]
-    Provers(#[from] ThreadPoolBuildError),
+    Provers(#[source] ThreadPoolBuildError),
+    /// The thread for evidence could not be started.
+    #[error("cannot start the evidence thread: {0}")]
+    Attester(#[source] io::Error),
+    /// The evidence that was asked for is not to be had.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceSourceError),
     /// Another process listens on the socket.
     #[error("`{}` is in use", .0.display())]
     InUse(PathBuf),
@@ -60,31 +67,42 @@ pub enum RunError {
     Signals(#[source] io::Error),
 }
 
+impl From<ThreadsError> for RunError {
+    fn from(error: ThreadsError) -> Self {
+        match error {
+            ThreadsError::Provers(error) => Self::Provers(error),
+            ThreadsError::Attester(error) => Self::Attester(error),
+        }
+    }
+}
+
 /// Runs the enclave until SIGTERM, SIGINT, or the end of standard input when that is asked for.
 ///
 /// It does not wait for jobs in flight: draining is the work of the service, which knows who waits.
 pub fn run(options: &Options) -> Result<(), RunError> {
     silence_panics();
+    let source = evidence::open(options)?;
     // Proofs run on threads of their own; frames and sealing need one.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let result = runtime.block_on(serve(options));
+    let result = runtime.block_on(serve(options, source));
     // A proof in progress is abandoned with the process.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(options: &Options) -> Result<(), RunError> {
+async fn serve(options: &Options, source: Option<Box<dyn EvidenceSource>>) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
-    let enclave = Arc::new(Enclave::new(options)?);
+    let enclave = Arc::new(Enclave::new(options, source)?);
     let listener = listen(&options.socket)?;
     {
         let info = enclave.info();
         let info = info.borrow();
         log(Event::Started {
+            measurement_id: &info.measurement_id,
             enclave_id: &info.enclave_id,
             key_id: &info.key_id,
         });
