@@ -25,6 +25,8 @@ pub struct Options {
     pub nsm_socket: Option<PathBuf>,
     /// Where Linux offers reports of SEV-SNP and TDX.
     pub tsm_root: PathBuf,
+    /// Runs without the walls around the process, so that a debugger can look into it.
+    pub danger_unhardened: bool,
 }
 
 /// What vouches for the enclave.
@@ -91,6 +93,7 @@ usage: zkpass-enclave --socket PATH [options]
                              machine has, or none)
   --nsm-socket PATH          Unix socket of a security module, not /dev/nsm
   --tsm-root PATH            reports of the kernel (/sys/kernel/config/tsm/report)
+  --danger-unhardened        no confinement, for debuggers: never with real data
   --version, --help
 ";
 
@@ -110,6 +113,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
         evidence: EvidenceChoice::Auto,
         nsm_socket: None,
         tsm_root: PathBuf::from("/sys/kernel/config/tsm/report"),
+        danger_unhardened: false,
     };
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
@@ -134,6 +138,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
             Long("evidence") => options.evidence = parser.value()?.parse_with(evidence)?,
             Long("nsm-socket") => options.nsm_socket = Some(parser.value()?.into()),
             Long("tsm-root") => options.tsm_root = parser.value()?.into(),
+            Long("danger-unhardened") => options.danger_unhardened = true,
             Long("help") => return Ok(Command::Help),
             Long("version") => return Ok(Command::Version),
             _ => return Err(argument.unexpected().into()),
@@ -205,11 +210,12 @@ mod tests {
         assert_eq!(options.provers.get(), 1);
         assert_eq!(options.max_requests.get(), 64);
         assert!(!options.exit_with_stdin);
+        assert!(!options.danger_unhardened);
         assert_eq!(options.evidence, EvidenceChoice::Auto);
 
         let text = "--socket=/e --provers 2 --threads=3 --max-requests 4 --max-deadline 5 \
                     --key-lifetime 6 --exit-with-stdin --evidence nitro --nsm-socket /n \
-                    --tsm-root /t";
+                    --tsm-root /t --danger-unhardened";
         let expected = Options {
             socket: "/e".into(),
             provers: NonZero::new(2).unwrap(),
@@ -221,6 +227,7 @@ mod tests {
             evidence: EvidenceChoice::Nitro,
             nsm_socket: Some("/n".into()),
             tsm_root: "/t".into(),
+            danger_unhardened: true,
         };
         assert_eq!(run(text).unwrap(), Command::Run(expected));
         assert_eq!(run("--help").unwrap(), Command::Help);

@@ -26,6 +26,7 @@ use crate::{
     args::Options,
     events::{Event, log},
     evidence::{Attester, EvidenceSource},
+    hardening::{locked::LockError, scrub::ScrubOnDrop},
     identity::Identity,
     job,
     key_ring::KeyRing,
@@ -49,13 +50,15 @@ pub(crate) struct Enclave {
     max_deadline: Duration,
 }
 
-/// Why threads could not be started.
+/// Why an enclave could not be made.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ThreadsError {
+pub(crate) enum NewError {
     #[error(transparent)]
     Provers(#[from] ThreadPoolBuildError),
     #[error(transparent)]
     Attester(#[from] io::Error),
+    #[error(transparent)]
+    Lock(#[from] LockError),
 }
 
 /// A sealed request as it came in a frame.
@@ -72,16 +75,16 @@ impl Enclave {
     pub(crate) fn new(
         options: &Options,
         source: Option<Box<dyn EvidenceSource>>,
-    ) -> Result<Self, ThreadsError> {
+    ) -> Result<Self, NewError> {
         let mut rng = system_rng();
         let attester = source.map(Attester::start).transpose()?;
         let (kind, measurement_id) = attester.as_ref().map_or(
             (UNATTESTED_DEVELOPMENT, UNATTESTED_DEVELOPMENT),
             |attester| (attester.platform().name(), attester.measurement_id()),
         );
-        let identity = Identity::generate(kind, measurement_id, &mut rng);
+        let identity = Identity::generate(kind, measurement_id, &mut rng)?;
         let lifetime = i64::try_from(options.key_lifetime.as_secs()).unwrap_or(i64::MAX);
-        let (ring, first) = KeyRing::new(measurement_id, lifetime, unix_seconds(), &mut rng);
+        let (ring, first) = KeyRing::new(measurement_id, lifetime, unix_seconds(), &mut rng)?;
         Ok(Self {
             info: watch::Sender::new(identity.introduce(&first)),
             identity,
@@ -103,12 +106,17 @@ impl Enclave {
     /// Announces a new HPKE key when it is time.
     pub(crate) fn turn_keys(&self) {
         let fresh = self.ring().turn(unix_seconds(), &mut system_rng());
-        if let Some(announcement) = fresh {
-            log(Event::KeyChanged {
-                key_id: &announcement.key_id,
-            });
-            self.info
-                .send_replace(self.identity.introduce(&announcement));
+        match fresh {
+            Ok(Some(announcement)) => {
+                log(Event::KeyChanged {
+                    key_id: &announcement.key_id,
+                });
+                self.info
+                    .send_replace(self.identity.introduce(&announcement));
+            }
+            Ok(None) => {}
+            // The old key serves until it dies, and the next tick tries again.
+            Err(_) => log(Event::NoLockedMemory),
         }
     }
 
@@ -151,6 +159,8 @@ impl Enclave {
         request: SealedRequest,
         cancel: oneshot::Receiver<()>,
     ) -> Message {
+        // Declared first, so that it comes last.
+        let _scrub = ScrubOnDrop;
         let arrival = Instant::now();
         let opened = self
             .ring()

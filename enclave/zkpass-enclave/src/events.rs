@@ -23,6 +23,8 @@ pub(crate) enum Event<'a> {
     KeyChanged {
         key_id: &'a str,
     },
+    Unhardened,
+    NoLockedMemory,
     ConnectionOpened,
     ConnectionClosed,
     BadFrame,
@@ -67,6 +69,8 @@ impl fmt::Display for Event<'_> {
                 env!("CARGO_PKG_VERSION")
             ),
             Self::KeyChanged { key_id } => write!(f, "new key {key_id}"),
+            Self::Unhardened => f.write_str("NOT HARDENED, asked for by --danger-unhardened"),
+            Self::NoLockedMemory => f.write_str("no new key: memory cannot be locked"),
             Self::ConnectionOpened => f.write_str("connection opened"),
             Self::ConnectionClosed => f.write_str("connection closed"),
             Self::BadFrame => f.write_str("connection closed after a malformed frame"),

@@ -9,12 +9,15 @@ use zkpass_core::{
     proof::{ProofClaims, ProofToken, ProofTokenError},
 };
 
-use crate::key_ring::Announcement;
+use crate::{
+    hardening::locked::{LockError, Locked},
+    key_ring::Announcement,
+};
 
 /// The signing key of this enclave, its id, and who vouches for it.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    key: SigningKey,
+    key: Locked<SigningKey>,
     id: String,
     kind: String,
     measurement_id: String,
@@ -24,22 +27,28 @@ impl Identity {
     /// A new identity; its id is the thumbprint of its key (RFC 7638).
     ///
     /// Kind and measurement id are those of [`EnclaveInfo`].
-    pub(crate) fn generate(kind: &str, measurement_id: &str, rng: &mut impl CryptoRng) -> Self {
-        let mut secret = Zeroizing::new([0; 32]);
-        // One in 2^32 numbers of this length is not a P-256 scalar.
-        let key = loop {
-            rng.fill_bytes(&mut *secret);
-            if let Ok(key) = SigningKey::from_bytes(&secret) {
-                break key;
+    pub(crate) fn generate(
+        kind: &str,
+        measurement_id: &str,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LockError> {
+        let key = Locked::new(|| {
+            let mut secret = Zeroizing::new([0; 32]);
+            // One in 2^32 numbers of this length is not a P-256 scalar.
+            loop {
+                rng.fill_bytes(&mut *secret);
+                if let Ok(key) = SigningKey::from_bytes(&secret) {
+                    break key;
+                }
             }
-        };
+        })?;
         let id = key.public().thumbprint();
-        Self {
+        Ok(Self {
             key,
             id,
             kind: kind.to_owned(),
             measurement_id: measurement_id.to_owned(),
-        }
+        })
     }
 
     /// The key that evidence is bound to.

@@ -101,7 +101,10 @@ mod tests {
     use zkpass_core::{evidence::BINDING_BYTES, keys::SigningKey};
 
     use super::*;
-    use crate::evidence::{Evidence, EvidenceUnavailable, Needs};
+    use crate::{
+        evidence::{Evidence, EvidenceUnavailable},
+        hardening::Needs,
+    };
 
     /// Answers when it is told to, with the binding as the document.
     #[derive(Debug)]
@@ -129,7 +132,7 @@ mod tests {
         }
 
         fn needs(&self) -> Needs<'_> {
-            Needs::OpenStream
+            Needs::Nothing
         }
     }
 

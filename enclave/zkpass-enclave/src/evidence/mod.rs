@@ -17,7 +17,10 @@ pub(crate) use attester::Attester;
 use nsm::{DEVICE, Nsm};
 use tsm::Tsm;
 
-use crate::args::{EvidenceChoice, Options};
+use crate::{
+    args::{EvidenceChoice, Options},
+    hardening::Needs,
+};
 
 /// What makes the evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,17 +56,6 @@ pub(crate) struct Evidence {
     pub(crate) document: Vec<u8>,
     /// What helps to check it; may be empty.
     pub(crate) endorsements: Vec<u8>,
-}
-
-/// What a source uses while the enclave runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Needs<'a> {
-    /// A stream that is open already.
-    OpenStream,
-    /// Requests to the device behind this file descriptor.
-    NsmDevice { descriptor: i32 },
-    /// Entries made and removed under this directory.
-    Directory(&'a Path),
 }
 
 /// Why there is no evidence now.

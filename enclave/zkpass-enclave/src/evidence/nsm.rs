@@ -21,7 +21,8 @@ use zkpass_core::{
     evidence::{BINDING_BYTES, Nonce},
 };
 
-use super::{Evidence, EvidenceSource, EvidenceSourceError, EvidenceUnavailable, Needs, Platform};
+use super::{Evidence, EvidenceSource, EvidenceSourceError, EvidenceUnavailable, Platform};
+use crate::hardening::Needs;
 
 /// The device inside a Nitro enclave.
 pub(super) const DEVICE: &str = "/dev/nsm";
@@ -209,7 +210,7 @@ impl Transport for Socket {
     }
 
     fn needs(&self) -> Needs<'static> {
-        Needs::OpenStream
+        Needs::Nothing
     }
 }
 

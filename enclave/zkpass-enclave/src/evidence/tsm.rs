@@ -21,7 +21,8 @@ use zkpass_core::{
     evidence::{BINDING_BYTES, Nonce},
 };
 
-use super::{Evidence, EvidenceSource, EvidenceSourceError, EvidenceUnavailable, Needs, Platform};
+use super::{Evidence, EvidenceSource, EvidenceSourceError, EvidenceUnavailable, Platform};
+use crate::hardening::Needs;
 
 /// Reports have a kilobyte or two, quotes five; certificate tables a few pages.
 const MAX_BLOB_BYTES: usize = 64 * 1024;

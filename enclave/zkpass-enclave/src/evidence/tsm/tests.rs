@@ -169,7 +169,7 @@ fn tdx_quotes_of_both_versions_are_read() {
         assert_eq!(source.measurement_id(), format!("tdx:{}", "cd".repeat(48)));
         let evidence = source.evidence(&[5; BINDING_BYTES], &[6; 32]).unwrap();
         assert_eq!(evidence.document, report(&[5; BINDING_BYTES]));
-        assert_eq!(evidence.endorsements, []);
+        assert!(evidence.endorsements.is_empty());
     }
 }
 
