@@ -204,6 +204,11 @@ mod tests {
 
     use super::*;
 
+    fn closed_directory() -> tempfile::TempDir {
+        let closed = Permissions::from_mode(0o700);
+        tempfile::Builder::new().permissions(closed).tempdir().unwrap()
+    }
+
     #[test]
     fn a_root_is_made_once_and_kept_closed() {
         let directory = tempfile::tempdir().unwrap();
@@ -226,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_root_that_others_can_read_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = closed_directory();
         let roots = DevRoots::at(directory.path());
         roots.nitro().unwrap();
         let file = directory.path().join("nitro-root.pem");
@@ -245,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_root_is_never_replaced() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = closed_directory();
         let roots = DevRoots::at(directory.path());
         let file = directory.path().join("nitro-root.pem");
         write_private(directory.path(), &file, "precious").unwrap();

@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -141,7 +141,10 @@ fn sockets(
     confined: bool,
 ) -> Result<(PathBuf, PathBuf, Option<TempDir>), LaunchError> {
     let Some(socket) = &options.socket else {
-        let own = tempfile::Builder::new().prefix("zkpass-").tempdir();
+        let own = tempfile::Builder::new()
+            .prefix("zkpass-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir();
         let own = own.map_err(LaunchError::Directory)?;
         let directory = own.path().to_owned();
         return Ok((directory.join(ENCLAVE_SOCKET), directory, Some(own)));
