@@ -25,9 +25,9 @@ const PROTOCOL_ORDER: &[(&str, &[&str])] = &[
 /// Programs that start the other parts: they may link every zone.
 const COMPOSITION_ROOTS: &[&str] = &["zkpass-cli"];
 
-/// In the enclave's folder, because it starts and will measure the enclave, but
-/// it runs on the host and sees ciphertext only.
-const HOST_SIDE: &[&str] = &["zkpass-launcher"];
+/// In the enclave's folder, because they measure and vouch for the enclave, but
+/// they run on the host and see ciphertext only.
+const HOST_SIDE: &[&str] = &["zkpass-launcher", "zkpass-devtee"];
 
 /// Runtimes, sockets, HTTP and TLS: protocol code is a function of its arguments.
 const INPUT_AND_OUTPUT: &[&str] = &[
@@ -70,6 +70,9 @@ const MUST_NOT_LINK: &[(&str, &[&str])] = &[
     ("zkpass-query", OS_RANDOMNESS),
     ("zkpass-service", PLAINTEXT_CODE),
     ("zkpass-launcher", PLAINTEXT_CODE),
+    ("zkpass-devtee", PLAINTEXT_CODE),
+    ("zkpass-devtee", INPUT_AND_OUTPUT),
+    ("zkpass-devtee", OS_RANDOMNESS),
     ("zkpass-enclave", HTTP),
 ];
 

@@ -19,6 +19,30 @@ pub struct Options {
     pub key_lifetime: Duration,
     /// Stop when standard input ends, as it does when the parent dies.
     pub exit_with_stdin: bool,
+    /// Where evidence comes from.
+    pub evidence: EvidenceChoice,
+    /// The Unix socket of a security module, in place of `/dev/nsm`.
+    pub nsm_socket: Option<PathBuf>,
+    /// Where Linux offers reports of SEV-SNP and TDX.
+    pub tsm_root: PathBuf,
+    /// Runs without the walls around the process, so that a debugger can look into it.
+    pub danger_unhardened: bool,
+}
+
+/// What vouches for the enclave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EvidenceChoice {
+    /// What the machine has, or nothing.
+    #[default]
+    Auto,
+    /// The Nitro Security Module.
+    Nitro,
+    /// Reports of AMD SEV-SNP.
+    SevSnp,
+    /// Quotes of Intel TDX.
+    Tdx,
+    /// Nothing: the enclave calls itself `unattested-development`.
+    None,
 }
 
 /// What the arguments ask for.
@@ -41,6 +65,9 @@ pub enum ArgsError {
     /// `--socket` is missing.
     #[error("`--socket PATH` is missing")]
     NoSocket,
+    /// `--nsm-socket` with a platform that has no security module.
+    #[error("`--nsm-socket` goes with `--evidence nitro` or `auto` only")]
+    SocketWithoutNitro,
     /// A number is outside its range.
     #[error("`--{option}` must be {range}")]
     OutOfRange {
@@ -62,6 +89,11 @@ usage: zkpass-enclave --socket PATH [options]
   --max-deadline SECONDS     longest time for one request, 1 to 3600 (120)
   --key-lifetime SECONDS     life of an HPKE key, 2 to 3600 (600)
   --exit-with-stdin          stop when standard input ends
+  --evidence KIND            auto, nitro, sev-snp, tdx or none (auto: what the
+                             machine has, or none)
+  --nsm-socket PATH          Unix socket of a security module, not /dev/nsm
+  --tsm-root PATH            reports of the kernel (/sys/kernel/config/tsm/report)
+  --danger-unhardened        no confinement, for debuggers: never with real data
   --version, --help
 ";
 
@@ -78,6 +110,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
         max_deadline: Duration::from_secs(120),
         key_lifetime: Duration::from_secs(600),
         exit_with_stdin: false,
+        evidence: EvidenceChoice::Auto,
+        nsm_socket: None,
+        tsm_root: PathBuf::from("/sys/kernel/config/tsm/report"),
+        danger_unhardened: false,
     };
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
@@ -99,13 +135,35 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
                     seconds(&mut parser, "key-lifetime", 2, "2 to 3600 seconds")?;
             }
             Long("exit-with-stdin") => options.exit_with_stdin = true,
+            Long("evidence") => options.evidence = parser.value()?.parse_with(evidence)?,
+            Long("nsm-socket") => options.nsm_socket = Some(parser.value()?.into()),
+            Long("tsm-root") => options.tsm_root = parser.value()?.into(),
+            Long("danger-unhardened") => options.danger_unhardened = true,
             Long("help") => return Ok(Command::Help),
             Long("version") => return Ok(Command::Version),
             _ => return Err(argument.unexpected().into()),
         }
     }
     options.socket = socket.ok_or(ArgsError::NoSocket)?;
+    let has_module = matches!(
+        options.evidence,
+        EvidenceChoice::Auto | EvidenceChoice::Nitro
+    );
+    if options.nsm_socket.is_some() && !has_module {
+        return Err(ArgsError::SocketWithoutNitro);
+    }
     Ok(Command::Run(options))
+}
+
+fn evidence(text: &str) -> Result<EvidenceChoice, &'static str> {
+    match text {
+        "auto" => Ok(EvidenceChoice::Auto),
+        "nitro" => Ok(EvidenceChoice::Nitro),
+        "sev-snp" => Ok(EvidenceChoice::SevSnp),
+        "tdx" => Ok(EvidenceChoice::Tdx),
+        "none" => Ok(EvidenceChoice::None),
+        _ => Err("it is one of `auto`, `nitro`, `sev-snp`, `tdx`, `none`"),
+    }
 }
 
 fn count(
@@ -152,9 +210,12 @@ mod tests {
         assert_eq!(options.provers.get(), 1);
         assert_eq!(options.max_requests.get(), 64);
         assert!(!options.exit_with_stdin);
+        assert!(!options.danger_unhardened);
+        assert_eq!(options.evidence, EvidenceChoice::Auto);
 
         let text = "--socket=/e --provers 2 --threads=3 --max-requests 4 --max-deadline 5 \
-                    --key-lifetime 6 --exit-with-stdin";
+                    --key-lifetime 6 --exit-with-stdin --evidence nitro --nsm-socket /n \
+                    --tsm-root /t --danger-unhardened";
         let expected = Options {
             socket: "/e".into(),
             provers: NonZero::new(2).unwrap(),
@@ -163,6 +224,10 @@ mod tests {
             max_deadline: Duration::from_secs(5),
             key_lifetime: Duration::from_secs(6),
             exit_with_stdin: true,
+            evidence: EvidenceChoice::Nitro,
+            nsm_socket: Some("/n".into()),
+            tsm_root: "/t".into(),
+            danger_unhardened: true,
         };
         assert_eq!(run(text).unwrap(), Command::Run(expected));
         assert_eq!(run("--help").unwrap(), Command::Help);
@@ -183,7 +248,15 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["--socket", "--other", "extra", "--socket /e --threads x"] {
+        let text = "--socket /e --evidence tdx --nsm-socket /n";
+        assert!(matches!(run(text), Err(ArgsError::SocketWithoutNitro)));
+        for text in [
+            "--socket",
+            "--other",
+            "extra",
+            "--socket /e --threads x",
+            "--socket /e --evidence sgx",
+        ] {
             assert!(matches!(run(text), Err(ArgsError::Syntax(_))), "{text}");
         }
     }

@@ -141,7 +141,20 @@ impl Connection {
                 self.jobs.insert(id, job);
                 Ok(())
             }
-            Message::Attest { .. } | Message::ProveJwe { .. } => {
+            Message::Attest { nonce } => {
+                if self.jobs.contains_key(&id) {
+                    return Err(ConnectionError::OutOfTurn);
+                }
+                // Questions for evidence end soon by themselves.
+                let work = Arc::clone(&self.enclave).attest(nonce);
+                let job = Job {
+                    task: self.tasks.spawn(work).id(),
+                    cancel: None,
+                };
+                self.jobs.insert(id, job);
+                Ok(())
+            }
+            Message::ProveJwe { .. } => {
                 let code = Code::EvidenceUnavailable;
                 self.send(id, Message::Failed { code }).await
             }

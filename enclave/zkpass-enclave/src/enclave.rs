@@ -1,6 +1,7 @@
 //! What all connections share, and the life of one request.
 
 use std::{
+    io,
     num::NonZero,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -15,14 +16,17 @@ use zkpass_channel::{
 };
 use zkpass_circuit::KeyCache;
 use zkpass_core::{
-    api::{EnclaveInfo, UNATTESTED_DEVELOPMENT},
+    api::{EnclaveInfo, EnclaveOffer, UNATTESTED_DEVELOPMENT},
     code::Code,
+    evidence::Nonce,
     frame::Message,
 };
 
 use crate::{
     args::Options,
     events::{Event, log},
+    evidence::{Attester, EvidenceSource},
+    hardening::{locked::LockError, scrub::ScrubOnDrop},
     identity::Identity,
     job,
     key_ring::KeyRing,
@@ -36,6 +40,7 @@ const CACHED_CIRCUITS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Enclave {
     identity: Identity,
+    attester: Option<Attester>,
     ring: Mutex<KeyRing>,
     info: watch::Sender<EnclaveInfo>,
     circuits: KeyCache,
@@ -43,6 +48,17 @@ pub(crate) struct Enclave {
     max_requests: NonZero<usize>,
     places: Arc<Semaphore>,
     max_deadline: Duration,
+}
+
+/// Why an enclave could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NewError {
+    #[error(transparent)]
+    Provers(#[from] ThreadPoolBuildError),
+    #[error(transparent)]
+    Attester(#[from] io::Error),
+    #[error(transparent)]
+    Lock(#[from] LockError),
 }
 
 /// A sealed request as it came in a frame.
@@ -56,15 +72,23 @@ pub(crate) struct SealedRequest {
 }
 
 impl Enclave {
-    pub(crate) fn new(options: &Options) -> Result<Self, ThreadPoolBuildError> {
+    pub(crate) fn new(
+        options: &Options,
+        source: Option<Box<dyn EvidenceSource>>,
+    ) -> Result<Self, NewError> {
         let mut rng = system_rng();
-        let identity = Identity::generate(&mut rng);
+        let attester = source.map(Attester::start).transpose()?;
+        let (kind, measurement_id) = attester.as_ref().map_or(
+            (UNATTESTED_DEVELOPMENT, UNATTESTED_DEVELOPMENT),
+            |attester| (attester.platform().name(), attester.measurement_id()),
+        );
+        let identity = Identity::generate(kind, measurement_id, &mut rng)?;
         let lifetime = i64::try_from(options.key_lifetime.as_secs()).unwrap_or(i64::MAX);
-        let (ring, first) =
-            KeyRing::new(UNATTESTED_DEVELOPMENT, lifetime, unix_seconds(), &mut rng);
+        let (ring, first) = KeyRing::new(measurement_id, lifetime, unix_seconds(), &mut rng)?;
         Ok(Self {
             info: watch::Sender::new(identity.introduce(&first)),
             identity,
+            attester,
             ring: Mutex::new(ring),
             circuits: KeyCache::new(CACHED_CIRCUITS),
             provers: Provers::new(options.provers, options.threads)?,
@@ -82,13 +106,36 @@ impl Enclave {
     /// Announces a new HPKE key when it is time.
     pub(crate) fn turn_keys(&self) {
         let fresh = self.ring().turn(unix_seconds(), &mut system_rng());
-        if let Some(announcement) = fresh {
-            log(Event::KeyChanged {
-                key_id: &announcement.key_id,
-            });
-            self.info
-                .send_replace(self.identity.introduce(&announcement));
+        match fresh {
+            Ok(Some(announcement)) => {
+                log(Event::KeyChanged {
+                    key_id: &announcement.key_id,
+                });
+                self.info
+                    .send_replace(self.identity.introduce(&announcement));
+            }
+            Ok(None) => {}
+            // The old key serves until it dies, and the next tick tries again.
+            Err(_) => log(Event::NoLockedMemory),
         }
+    }
+
+    /// Answers a question for evidence.
+    pub(crate) async fn attest(self: Arc<Self>, nonce: Nonce) -> Message {
+        let evidence = match &self.attester {
+            Some(attester) => attester.evidence(nonce, self.identity.public_key()).await,
+            None => None,
+        };
+        let Some(evidence) = evidence else {
+            let code = Code::EvidenceUnavailable;
+            return Message::Failed { code };
+        };
+        let info = self.info.borrow().clone();
+        let offer = Box::new(EnclaveOffer {
+            info,
+            evidence: Some(evidence),
+        });
+        Message::Attested { offer }
     }
 
     /// A place for one more request, if there is one.
@@ -112,6 +159,8 @@ impl Enclave {
         request: SealedRequest,
         cancel: oneshot::Receiver<()>,
     ) -> Message {
+        // Declared first, so that it comes last.
+        let _scrub = ScrubOnDrop;
         let arrival = Instant::now();
         let opened = self
             .ring()

@@ -13,6 +13,8 @@ use zkpass_channel::{
 };
 use zkpass_core::code::Code;
 
+use crate::hardening::locked::{LockError, Locked};
+
 /// How much slower than ours a client's clock may run when it takes a key.
 const CLOCK_SKEW: i64 = 60;
 
@@ -68,7 +70,7 @@ impl RejectedRequest {
 
 #[derive(Debug)]
 struct Key {
-    private: PrivateKey,
+    private: Locked<PrivateKey>,
     announcement: Announcement,
     seen: HashSet<[u8; 32]>,
 }
@@ -80,31 +82,35 @@ impl KeyRing {
         lifetime: i64,
         now: i64,
         rng: &mut impl CryptoRng,
-    ) -> (Self, Announcement) {
-        let key = Key::generate(lifetime, now, rng);
+    ) -> Result<(Self, Announcement), LockError> {
+        let key = Key::generate(lifetime, now, rng)?;
         let announcement = key.announcement.clone();
         let ring = Self {
             keys: VecDeque::from([key]),
             lifetime,
             measurement_id: measurement_id.to_owned(),
         };
-        (ring, announcement)
+        Ok((ring, announcement))
     }
 
     /// Wipes dead keys, and adds a new one when it is due: that is then the one to announce.
-    pub(crate) fn turn(&mut self, now: i64, rng: &mut impl CryptoRng) -> Option<Announcement> {
+    pub(crate) fn turn(
+        &mut self,
+        now: i64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<Announcement>, LockError> {
         self.keys.retain(|key| key.announcement.is_alive(now));
         let due = self.keys.back().is_none_or(|newest| {
             let left = newest.announcement.not_after - now;
             left <= self.lifetime / 2 || newest.is_full()
         });
         if !due {
-            return None;
+            return Ok(None);
         }
-        let key = Key::generate(self.lifetime, now, rng);
+        let key = Key::generate(self.lifetime, now, rng)?;
         let announcement = key.announcement.clone();
         self.keys.push_back(key);
-        Some(announcement)
+        Ok(Some(announcement))
     }
 
     /// Opens a request sealed to the key of that id, once.
@@ -142,8 +148,8 @@ impl Announcement {
 }
 
 impl Key {
-    fn generate(lifetime: i64, now: i64, rng: &mut impl CryptoRng) -> Self {
-        let private = PrivateKey::generate(rng);
+    fn generate(lifetime: i64, now: i64, rng: &mut impl CryptoRng) -> Result<Self, LockError> {
+        let private = Locked::new(|| PrivateKey::generate(rng))?;
         let public_key = private.public_key();
         let digest = Sha256::digest(public_key.to_bytes());
         let key_id = digest
@@ -151,7 +157,7 @@ impl Key {
             .take(16)
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        Self {
+        Ok(Self {
             private,
             announcement: Announcement {
                 key_id,
@@ -160,7 +166,7 @@ impl Key {
                 not_after: now + lifetime,
             },
             seen: HashSet::new(),
-        }
+        })
     }
 
     fn is_full(&self) -> bool {

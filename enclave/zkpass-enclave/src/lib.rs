@@ -3,12 +3,18 @@
 //! A process that listens on one Unix socket and does one thing: it opens a
 //! sealed request, checks the tokens in it, evaluates the question, proves the
 //! result, signs the proof, and seals the answer to whoever asked. It opens no
-//! other connection, reads no file and no environment variable, and writes
-//! nothing but the closed list of log lines in `events`.
+//! other connection but to what attests it, reads no file and no environment
+//! variable, and writes nothing but the closed list of log lines in `events`.
 //!
-//! The process is **not confined and not attested yet**: it calls itself
-//! `unattested-development`, and the SDK refuses it without an explicit
-//! `danger` call.
+//! Where the platform can vouch for it (`evidence`), requests are sealed to its
+//! measurement and clients ask for proof of that. Without such a platform it
+//! calls itself `unattested-development`, and the SDK refuses it without an
+//! explicit `danger` call.
+//!
+//! The process holds itself to what it needs ([`hardening`]): no debugger, no
+//! core dump, no privileges, no files, no new connections, a short list of
+//! system calls. Keys are on locked pages, freed memory is wiped, and stacks
+//! are scrubbed after each request.
 //!
 //! A request walks: `connection` (frames) -> `enclave` (open, deadline,
 //! cancellation) -> `provers` (its turn) -> `job` (check, evaluate, prove,
@@ -35,10 +41,28 @@ pub mod args;
 mod connection;
 mod enclave;
 mod events;
+mod evidence;
+pub mod hardening;
 mod identity;
 mod job;
 mod key_ring;
 mod provers;
 mod server;
 
+use std::alloc::System;
+
+pub use evidence::EvidenceSourceError;
 pub use server::{RunError, run};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes every block of the heap when it is freed.
+pub type Allocator = ZeroAlloc<System>;
+
+/// The allocator of every program that calls [`run`], so that no user data stays on its heap:
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: zkpass_enclave::Allocator = zkpass_enclave::ALLOCATOR;
+/// # fn main() {}
+/// ```
+pub const ALLOCATOR: Allocator = ZeroAlloc(System);

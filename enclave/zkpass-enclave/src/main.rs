@@ -7,6 +7,9 @@ use zkpass_enclave::{
     run,
 };
 
+#[global_allocator]
+static ALLOCATOR: zkpass_enclave::Allocator = zkpass_enclave::ALLOCATOR;
+
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run(options)) => match run(&options) {

@@ -12,6 +12,8 @@ use std::{
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::sync::Semaphore;
 
+use crate::hardening::scrub;
+
 /// As much as the main thread of a process has; provers recurse deeper than usual threads.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
@@ -76,7 +78,10 @@ impl Provers {
         let running = tokio::task::spawn_blocking(move || {
             // There is a pool for each place, and it is put back before the place is.
             let pool = lock(&pools).pop().ok_or(Panicked)?;
+            // Not the end of the process: one odd request must not take the others with it.
             let result = catch_unwind(AssertUnwindSafe(|| pool.install(|| job(&stop))));
+            scrub::provers(&pool);
+            scrub::this_thread();
             lock(&pools).push(pool);
             drop(place);
             // The payload may hold data of the job: it is dropped unseen.

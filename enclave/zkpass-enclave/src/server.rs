@@ -2,7 +2,10 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::{UnixListener as StdUnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -11,7 +14,7 @@ use std::{
 use rayon::ThreadPoolBuildError;
 use tokio::{
     net::UnixListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, oneshot},
     time::{MissedTickBehavior, interval},
 };
@@ -19,8 +22,10 @@ use tokio::{
 use crate::{
     args::Options,
     connection,
-    enclave::Enclave,
+    enclave::{Enclave, NewError},
     events::{Event, log, silence_panics},
+    evidence::{self, EvidenceSource, EvidenceSourceError},
+    hardening::{self, HardeningError, Needs, locked::LockError},
 };
 
 /// A service needs one connection and a launcher a short one.
@@ -40,7 +45,19 @@ pub enum RunError {
     Runtime(#[source] io::Error),
     /// The threads for proofs could not be started.
     #[error("cannot start the prover threads: {0}")]
-    Provers(#[from] ThreadPoolBuildError),
+    Provers(#[source] ThreadPoolBuildError),
+    /// The thread for evidence could not be started.
+    #[error("cannot start the evidence thread: {0}")]
+    Attester(#[source] io::Error),
+    /// The evidence that was asked for is not to be had.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceSourceError),
+    /// A wall around the process could not be put up.
+    #[error(transparent)]
+    Hardening(#[from] HardeningError),
+    /// Keys could not be locked in memory.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// Another process listens on the socket.
     #[error("`{}` is in use", .0.display())]
     InUse(PathBuf),
@@ -60,31 +77,74 @@ pub enum RunError {
     Signals(#[source] io::Error),
 }
 
+impl From<NewError> for RunError {
+    fn from(error: NewError) -> Self {
+        match error {
+            NewError::Provers(error) => Self::Provers(error),
+            NewError::Attester(error) => Self::Attester(error),
+            NewError::Lock(error) => Self::Lock(error),
+        }
+    }
+}
+
+/// The doors of the process, opened before it is confined.
+struct Doors {
+    listener: StdUnixListener,
+    source: Option<Box<dyn EvidenceSource>>,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
 /// Runs the enclave until SIGTERM, SIGINT, or the end of standard input when that is asked for.
 ///
 /// It does not wait for jobs in flight: draining is the work of the service, which knows who waits.
+///
+/// There must be no other thread yet: the process is confined for good. The file of the socket
+/// stays when it ends, because a confined process removes none; the next start replaces it.
 pub fn run(options: &Options) -> Result<(), RunError> {
     silence_panics();
+    if options.danger_unhardened {
+        log(Event::Unhardened);
+    } else {
+        hardening::refuse_inspection()?;
+    }
     // Proofs run on threads of their own; frames and sealing need one.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let result = runtime.block_on(serve(options));
+    let doors = {
+        let _context = runtime.enter();
+        Doors {
+            source: evidence::open(options)?,
+            terminate: signal(SignalKind::terminate()).map_err(RunError::Signals)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(RunError::Signals)?,
+            listener: listen(&options.socket)?,
+        }
+    };
+    if !options.danger_unhardened {
+        let needs = doors.source.as_ref().map(|source| source.needs());
+        hardening::confine(needs.unwrap_or(Needs::Nothing))?;
+    }
+    let result = runtime.block_on(serve(options, doors));
     // A proof in progress is abandoned with the process.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(options: &Options) -> Result<(), RunError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
-    let enclave = Arc::new(Enclave::new(options)?);
-    let listener = listen(&options.socket)?;
+async fn serve(options: &Options, doors: Doors) -> Result<(), RunError> {
+    let mut terminate = doors.terminate;
+    let mut interrupt = doors.interrupt;
+    let enclave = Arc::new(Enclave::new(options, doors.source)?);
+    let listener = UnixListener::from_std(doors.listener).map_err(|source| RunError::Listen {
+        path: options.socket.clone(),
+        source,
+    })?;
     {
         let info = enclave.info();
         let info = info.borrow();
         log(Event::Started {
+            measurement_id: &info.measurement_id,
             enclave_id: &info.enclave_id,
             key_id: &info.key_id,
         });
@@ -97,8 +157,6 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         () = stdin_end(options.exit_with_stdin) => {}
     }
     log(Event::Stopping);
-    // If it is gone already, that is as good.
-    let _ = fs::remove_file(&options.socket);
     Ok(())
 }
 
@@ -142,7 +200,7 @@ async fn stdin_end(wanted: bool) {
 }
 
 /// Listens on a path that only this user may open; the file of a dead process is replaced.
-fn listen(path: &Path) -> Result<UnixListener, RunError> {
+fn listen(path: &Path) -> Result<StdUnixListener, RunError> {
     let failed = |source| RunError::Listen {
         path: path.to_owned(),
         source,
@@ -153,12 +211,13 @@ fn listen(path: &Path) -> Result<UnixListener, RunError> {
         Ok(file) if !file.file_type().is_socket() => {
             return Err(RunError::NotASocket(path.to_owned()));
         }
-        Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => match UnixStream::connect(path) {
             Ok(_) => return Err(RunError::InUse(path.to_owned())),
             Err(_) => fs::remove_file(path).map_err(failed)?,
         },
     }
-    let listener = UnixListener::bind(path).map_err(failed)?;
+    let listener = StdUnixListener::bind(path).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(listener)
 }

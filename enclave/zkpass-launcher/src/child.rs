@@ -13,10 +13,18 @@ use zkpass_core::{
     frame::{Decoder, Frame, Message},
 };
 
-use crate::{LaunchError, Options, State, Status};
+use crate::{
+    LaunchError, State, Status,
+    confined::{PROGRAM_CHANGED, REPORT_LIMIT},
+    nsm::Server,
+    tee::{Start, Tee},
+};
 
 /// How often a starting enclave is tried.
 const PROBE_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A report is there when the stage ended.
+const REPORT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A hello has about three kilobytes, two of them the HPKE key.
 const MAX_HELLO_BYTES: usize = 16 * 1024;
@@ -27,46 +35,79 @@ pub(crate) struct Child {
     process_id: u32,
     // Closing it tells the enclave to stop.
     stdin: Option<ChildStdin>,
+    // Its connections end with it.
+    _hardware: Server,
 }
 
 /// Starts the enclave and waits until it says hello.
-pub(crate) async fn start(options: &Options, socket: &Path) -> Result<Child, LaunchError> {
-    let mut process = Command::new(&options.program)
-        .args(&options.arguments)
-        .arg("--socket")
-        .arg(socket)
-        .arg("--exit-with-stdin")
+pub(crate) async fn start(tee: &Tee) -> Result<Child, LaunchError> {
+    let hardware = tee.hardware()?;
+    let Start { program, arguments } = tee.start();
+    let mut process = Command::new(&program)
+        .args(arguments)
         .env_clear()
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        // A stage that fails says why; the enclave itself has something else there.
+        .stdout(if tee.info.confined {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .kill_on_drop(true)
         // A Ctrl-C in a terminal goes to its foreground group: the owner drains
         // its jobs first and then stops the enclave.
         .process_group(0)
         .spawn()
-        .map_err(|source| LaunchError::Spawn {
-            program: options.program.clone(),
-            source,
-        })?;
+        .map_err(|source| LaunchError::Spawn { program, source })?;
     let mut child = Child {
         process_id: process.id().unwrap_or_default(),
         stdin: process.stdin.take(),
         process,
+        _hardware: hardware,
     };
-    let after = options.start_timeout;
+    let after = tee.options.start_timeout;
     tokio::select! {
         status = child.process.wait() => match status {
-            Ok(status) => Err(LaunchError::Ended { status }),
+            Ok(status) => Err(match child.report().await {
+                Some(report) => refused(tee, &report),
+                None => LaunchError::Ended { status },
+            }),
             Err(source) => Err(LaunchError::Wait(source)),
         },
-        ready = timeout(after, hello(socket)) => match ready {
+        ready = timeout(after, hello(&tee.socket)) => match ready {
             Ok(()) => Ok(child),
             Err(_) => Err(LaunchError::Timeout { after }),
         },
     }
 }
 
+/// What a stage reported: a code, and for people the reason.
+fn refused(tee: &Tee, report: &str) -> LaunchError {
+    match report.split_once('\n') {
+        Some((PROGRAM_CHANGED, _)) => LaunchError::ProgramChanged {
+            program: tee.options.program.clone(),
+        },
+        Some((_, reason)) => LaunchError::NotConfined {
+            reason: reason.to_owned(),
+        },
+        None => LaunchError::NotConfined {
+            reason: report.to_owned(),
+        },
+    }
+}
+
 impl Child {
+    /// What a stage that ended left on its standard output.
+    async fn report(&mut self) -> Option<String> {
+        let stdout = self.process.stdout.take()?;
+        let mut bytes = Vec::new();
+        // Something that still holds the pipe open must not hold up the launcher.
+        let mut report = stdout.take(REPORT_LIMIT);
+        let _ = timeout(REPORT_PATIENCE, report.read_to_end(&mut bytes)).await;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Some(text).filter(|text| !text.is_empty())
+    }
+
     pub(crate) fn status(&self, generation: u64) -> Status {
         Status {
             generation,

@@ -8,6 +8,9 @@ use std::{
 /// The file name of the enclave program.
 pub const ENCLAVE_PROGRAM: &str = "zkpass-enclave";
 
+/// The file name of the program that can always be a stage.
+pub(crate) const STAGE_PROGRAM: &str = "zkpass-launcher";
+
 /// Why the enclave program was not found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
@@ -27,16 +30,22 @@ pub enum FindError {
 /// The search path is not used: which enclave is started must not depend on the environment.
 pub fn find_enclave() -> Result<PathBuf, FindError> {
     let current = std::env::current_exe().map_err(FindError::CurrentProgram)?;
-    find_beside(&current)
+    find_beside(&current, ENCLAVE_PROGRAM)
 }
 
-fn find_beside(current: &Path) -> Result<PathBuf, FindError> {
+/// Finds the launcher program next to the running one.
+pub(crate) fn find_stage() -> Option<PathBuf> {
+    let current = std::env::current_exe().ok()?;
+    find_beside(&current, STAGE_PROGRAM).ok()
+}
+
+fn find_beside(current: &Path, name: &str) -> Result<PathBuf, FindError> {
     let mut directory = current.parent().unwrap_or(Path::new("/"));
     // Cargo puts test programs one directory below the others.
     if directory.ends_with("deps") {
         directory = directory.parent().unwrap_or(directory);
     }
-    let program = directory.join(ENCLAVE_PROGRAM);
+    let program = directory.join(name);
     if program.is_file() {
         Ok(program)
     } else {
@@ -57,13 +66,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         let program = root.join(ENCLAVE_PROGRAM);
+        let find = |current: &Path| find_beside(current, ENCLAVE_PROGRAM);
         assert!(matches!(
-            find_beside(&root.join("zkpass")),
+            find(&root.join("zkpass")),
             Err(FindError::Missing { directory }) if directory == root
         ));
         fs::write(&program, "").unwrap();
-        assert_eq!(find_beside(&root.join("zkpass")).unwrap(), program);
-        assert_eq!(find_beside(&root.join("deps/test-1f")).unwrap(), program);
-        assert!(find_beside(&root.join("other/zkpass")).is_err());
+        assert_eq!(find(&root.join("zkpass")).unwrap(), program);
+        assert_eq!(find(&root.join("deps/test-1f")).unwrap(), program);
+        assert!(find(&root.join("other/zkpass")).is_err());
     }
 }

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use serde_json::json;
+use zkpass_service::confined;
 
 use crate::args::attest::Attest;
 use crate::args::{Cli, Command, Dvr, Token};
@@ -28,6 +29,9 @@ use crate::files::Output;
 use crate::screen::{Answer, Screen};
 
 fn main() -> ExitCode {
+    if confined::is_asked_for() {
+        return confined::run();
+    }
     if enclave_process::is_asked_for() {
         return enclave_process::run();
     }

@@ -79,6 +79,17 @@ pub struct EnclaveConfig {
     /// Unix socket of an enclave that somebody else starts.
     #[serde(default)]
     pub socket: Option<PathBuf>,
+    /// The platform that the launcher plays for a started enclave: `nitro`.
+    #[serde(default)]
+    pub simulate: Simulate,
+    /// Directory of the development root, which is made at the first start.
+    /// Without it each start has a new root, which no client can pin.
+    #[serde(default)]
+    pub state: Option<PathBuf>,
+    /// Starts the enclave as an ordinary process where it cannot be confined.
+    /// Its evidence says so.
+    #[serde(default)]
+    pub danger_unconfined: bool,
     /// Seconds until a started enclave must have said hello.
     #[serde(default = "default_start_seconds")]
     pub start_seconds: u64,
@@ -88,6 +99,16 @@ pub struct EnclaveConfig {
     /// Seconds without any frame after which the enclave counts as dead.
     #[serde(default = "default_silence_seconds")]
     pub silence_seconds: u64,
+}
+
+/// A platform that the launcher plays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Simulate {
+    /// AWS Nitro Enclaves.
+    #[default]
+    Nitro,
 }
 
 impl EnclaveConfig {
@@ -107,12 +128,20 @@ impl EnclaveConfig {
         }
     }
 
+    /// Whether a field is set that only makes sense for a program to start.
+    fn is_for_a_program(&self) -> bool {
+        !self.arguments.is_empty() || self.state.is_some() || self.danger_unconfined
+    }
+
     fn bare(name: String) -> Self {
         Self {
             name,
             program: None,
             arguments: Vec::new(),
             socket: None,
+            simulate: Simulate::default(),
+            state: None,
+            danger_unconfined: false,
             start_seconds: default_start_seconds(),
             health_seconds: default_health_seconds(),
             silence_seconds: default_silence_seconds(),
@@ -162,7 +191,7 @@ impl Config {
                 return Err(ConfigError::NameTwice { name: name.clone() });
             }
             if enclave.program.is_some() == enclave.socket.is_some()
-                || (enclave.program.is_none() && !enclave.arguments.is_empty())
+                || (enclave.program.is_none() && enclave.is_for_a_program())
             {
                 return Err(ConfigError::ProgramOrSocket { name: name.clone() });
             }

@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use zkpass_core::api::{EnclaveInfo, EnclaveOffer};
+use zkpass_core::encoding::hex;
 use zkpass_core::evidence::Nonce;
-use zkpass_launcher::{LaunchError, Launcher, Options};
+use zkpass_launcher::{Confinement, DevPlatform, DevRoots, LaunchError, Launcher, Options};
 
-use crate::config::EnclaveConfig;
+use crate::config::{EnclaveConfig, Simulate};
 use crate::session::{self, Reply, Session, SessionEnd, Watch};
 
 /// Pause after the first failure to reach an enclave; it doubles.
@@ -155,7 +156,26 @@ impl Source {
         let mut options = Options::new(config.program.clone().unwrap_or_default());
         options.arguments = config.arguments.iter().map(Into::into).collect();
         options.start_timeout = Duration::from_secs(config.start_seconds);
-        Ok(Self::Launched(Launcher::start(options).await?))
+        options.platform = match config.simulate {
+            Simulate::Nitro => DevPlatform::Nitro,
+        };
+        if let Some(state) = &config.state {
+            options.roots = DevRoots::at(state);
+        }
+        if config.danger_unconfined {
+            options.confinement = Confinement::DangerNone;
+        }
+        let launcher = Launcher::start(options).await?;
+        let tee = launcher.tee();
+        tracing::info!(
+            enclave = config.name,
+            platform = tee.platform.name(),
+            development_root = hex(&tee.root_fingerprint),
+            pcr0 = hex(&tee.measurements.pcr0),
+            confined = tee.confined,
+            "enclave started in a development TEE"
+        );
+        Ok(Self::Launched(launcher))
     }
 
     fn socket(&self) -> &Path {

@@ -43,3 +43,5 @@ mod wait;
 pub use config::{Config, ConfigError, EnclaveConfig};
 pub use fleet::EnclaveStartError;
 pub use server::{Server, StartError};
+/// A program that starts enclaves calls this first in `main`, see there.
+pub use zkpass_launcher::confined;

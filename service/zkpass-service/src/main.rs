@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use zkpass_service::{Config, ConfigError, EnclaveConfig, Server, StartError};
+use zkpass_service::{Config, ConfigError, EnclaveConfig, Server, StartError, confined};
 
 /// HTTP front of zkPass: queues sealed requests and relays them to enclaves.
 ///
@@ -60,6 +60,9 @@ enum MainError {
 }
 
 fn main() -> ExitCode {
+    if confined::is_asked_for() {
+        return confined::run();
+    }
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -8,7 +8,7 @@ use super::*;
 const LIFETIME: i64 = 600;
 
 fn ring(now: i64) -> (KeyRing, Announcement) {
-    KeyRing::new("m", LIFETIME, now, &mut UnwrapErr(SysRng))
+    KeyRing::new("m", LIFETIME, now, &mut UnwrapErr(SysRng)).unwrap()
 }
 
 fn sealed_to(announcement: &Announcement) -> Vec<u8> {
@@ -38,8 +38,8 @@ fn keys_overlap_and_die() {
     let (mut ring, first) = ring(1000);
     assert_eq!((first.not_before, first.not_after), (940, 1600));
 
-    assert_eq!(ring.turn(1299, &mut rng), None);
-    let second = ring.turn(1300, &mut rng).unwrap();
+    assert_eq!(ring.turn(1299, &mut rng).unwrap(), None);
+    let second = ring.turn(1300, &mut rng).unwrap().unwrap();
     assert_ne!(first.key_id, second.key_id);
 
     // Both open requests until the first dies; then its id is as good as unknown.
@@ -49,7 +49,7 @@ fn keys_overlap_and_die() {
     }
     let late = ring.open(&first.key_id, &sealed_to(&first), 1601);
     assert_eq!(late.unwrap_err(), RejectedRequest::DeadKey);
-    ring.turn(1601, &mut rng);
+    ring.turn(1601, &mut rng).unwrap();
     assert!(
         ring.keys
             .iter()
@@ -60,7 +60,7 @@ fn keys_overlap_and_die() {
 #[test]
 fn a_ring_that_was_not_turned_for_long_has_one_fresh_key() {
     let (mut ring, _) = ring(1000);
-    let next = ring.turn(100_000, &mut UnwrapErr(SysRng)).unwrap();
+    let next = ring.turn(100_000, &mut UnwrapErr(SysRng)).unwrap().unwrap();
     assert_eq!(next.not_after, 100_600);
     assert_eq!(ring.keys.len(), 1);
 }
@@ -110,6 +110,6 @@ fn a_full_key_makes_way_for_the_next() {
         .open(&first.key_id, &sealed_to(&first), 1000)
         .unwrap_err();
     assert_eq!(refused, RejectedRequest::DeadKey);
-    let second = ring.turn(1001, &mut UnwrapErr(SysRng)).unwrap();
+    let second = ring.turn(1001, &mut UnwrapErr(SysRng)).unwrap().unwrap();
     assert!(ring.open(&second.key_id, &sealed_to(&second), 1001).is_ok());
 }

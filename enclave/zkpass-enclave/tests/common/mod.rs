@@ -20,7 +20,7 @@ use zkpass_channel::{
     rand_core::UnwrapErr,
 };
 use zkpass_core::{
-    api::{EnclaveInfo, UNATTESTED_DEVELOPMENT},
+    api::EnclaveInfo,
     dvr::{Dvr, DvrToken},
     encoding::from_base64url,
     frame::{Decoder, Frame, Message},
@@ -208,11 +208,10 @@ fn read_frame(mut stream: &UnixStream, decoder: &mut Decoder) -> Option<Frame> {
 /// Seals to the key in an introduction, which must be signed.
 pub fn seal_to(info: &EnclaveInfo, body: &SealedRequestBody) -> (Vec<u8>, AnswerOpener) {
     assert!(info.is_signed());
-    assert_eq!(info.kind, UNATTESTED_DEVELOPMENT);
     let key = PublicKey::from_bytes(&from_base64url(&info.hpke_public_key).unwrap()).unwrap();
     let binding = Binding {
         key_id: &info.key_id,
-        measurement_id: &info.kind,
+        measurement_id: &info.measurement_id,
     };
     zkpass_channel::seal(body, &key, &binding, &mut UnwrapErr(SysRng)).unwrap()
 }
