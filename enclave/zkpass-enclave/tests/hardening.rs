@@ -127,6 +127,8 @@ fn readable_copy(directory: &Path) -> PathBuf {
 #[test]
 fn keys_are_on_locked_pages() {
     let enclave = Enclave::start(&[]);
+    // It has its keys when it greets.
+    enclave.connect();
     let status = fs::read_to_string(format!("/proc/{}/status", enclave.process.id())).unwrap();
     let locked = status
         .lines()
@@ -166,7 +168,10 @@ fn walls_come_down_only_with_a_line_in_the_log() {
 fn confined(arguments: &[&str]) -> ExitStatus {
     let test = std::env::current_exe().unwrap();
     let example = test.ancestors().nth(2).unwrap().join("examples/confined");
-    assert!(example.exists(), "cargo builds examples with the tests");
+    assert!(
+        example.exists(),
+        "first run `cargo build -p zkpass-enclave --examples`"
+    );
     Command::new(example)
         .args(arguments)
         .stdin(Stdio::null())

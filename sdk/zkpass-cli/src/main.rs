@@ -28,6 +28,10 @@ use crate::failure::Failure;
 use crate::files::Output;
 use crate::screen::{Answer, Screen};
 
+/// This program can be an enclave, and proves by itself too: both leave nothing on the heap.
+#[global_allocator]
+static ALLOCATOR: zkpass_enclave::Allocator = zkpass_enclave::ALLOCATOR;
+
 fn main() -> ExitCode {
     if confined::is_asked_for() {
         return confined::run();
