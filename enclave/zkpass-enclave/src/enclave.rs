@@ -1,14 +1,18 @@
 //! What all connections share, and the life of one request.
 
 use std::{
+    future::Future,
     num::NonZero,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use getrandom::SysRng;
 use rayon::ThreadPoolBuildError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    time::Instant,
+};
 use zkpass_channel::{
     Refusal, SealedAnswerBody, SealedRequestBody,
     rand_core::{CryptoRng, UnwrapErr},
@@ -22,11 +26,13 @@ use zkpass_core::{
 
 use crate::{
     args::Options,
+    compatible::JweKey,
     events::{Event, log},
     identity::Identity,
     job,
     key_ring::KeyRing,
     provers::Provers,
+    publication::{Unpublished, publish},
 };
 
 /// Circuit keys take tens of megabytes each; a service asks few different questions at a time.
@@ -37,6 +43,7 @@ const CACHED_CIRCUITS: usize = 8;
 pub(crate) struct Enclave {
     identity: Identity,
     ring: Mutex<KeyRing>,
+    pub(crate) jwe_key: Mutex<JweKey>,
     info: watch::Sender<EnclaveInfo>,
     circuits: KeyCache,
     provers: Provers,
@@ -49,9 +56,11 @@ pub(crate) struct Enclave {
 pub(crate) struct SealedRequest {
     pub(crate) key_id: String,
     pub(crate) sealed: Vec<u8>,
+    /// When it came.
+    pub(crate) accepted: Instant,
     /// How long somebody waits for the answer.
     pub(crate) patience: Duration,
-    /// Held until the answer is made.
+    /// Held until the answer leaves.
     pub(crate) place: OwnedSemaphorePermit,
 }
 
@@ -62,10 +71,12 @@ impl Enclave {
         let lifetime = i64::try_from(options.key_lifetime.as_secs()).unwrap_or(i64::MAX);
         let (ring, first) =
             KeyRing::new(UNATTESTED_DEVELOPMENT, lifetime, unix_seconds(), &mut rng);
+        let jwe_key = JweKey::generate(&mut rng);
         Ok(Self {
-            info: watch::Sender::new(identity.introduce(&first)),
+            info: watch::Sender::new(identity.introduce(&first, jwe_key.public_key())),
             identity,
             ring: Mutex::new(ring),
+            jwe_key: Mutex::new(jwe_key),
             circuits: KeyCache::new(CACHED_CIRCUITS),
             provers: Provers::new(options.provers, options.threads)?,
             max_requests: options.max_requests,
@@ -86,8 +97,13 @@ impl Enclave {
             log(Event::KeyChanged {
                 key_id: &announcement.key_id,
             });
+            let encryption_key = {
+                let mut jwe_key = self.jwe_key();
+                jwe_key.renew(&mut system_rng());
+                jwe_key.public_key()
+            };
             self.info
-                .send_replace(self.identity.introduce(&announcement));
+                .send_replace(self.identity.introduce(&announcement, encryption_key));
         }
     }
 
@@ -96,9 +112,11 @@ impl Enclave {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
+    /// Counts requests until their answers leave. When a prover becomes free
+    /// is not told: that would be a way around the boundaries of `publication`.
     pub(crate) fn health(&self) -> Message {
         let accepted = self.max_requests.get() - self.places.available_permits();
-        let running = self.provers.running();
+        let running = accepted.min(self.provers.places());
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Message::Healthy {
             waiting: count(accepted.saturating_sub(running)),
@@ -112,7 +130,6 @@ impl Enclave {
         request: SealedRequest,
         cancel: oneshot::Receiver<()>,
     ) -> Message {
-        let arrival = Instant::now();
         let opened = self
             .ring()
             .open(&request.key_id, &request.sealed, unix_seconds());
@@ -124,28 +141,20 @@ impl Enclave {
             }
         };
 
-        let patience = request.patience.min(self.max_deadline);
-        let answer = match opened.body {
-            Err(error) => SealedAnswerBody::Refused(Refusal {
-                code: error.code(),
-                pointer: None,
-                message: error.to_string(),
-            }),
-            Ok(body) => {
-                tokio::select! {
-                    biased;
-                    _ = cancel => refused(Code::Cancelled),
-                    answer = self.answer(body) => answer,
-                    () = tokio::time::sleep(patience) => refused(Code::DeadlineExceeded),
-                }
+        let work = async {
+            match opened.body {
+                Err(error) => SealedAnswerBody::Refused(Refusal {
+                    code: error.code(),
+                    pointer: None,
+                    message: error.to_string(),
+                }),
+                Ok(body) => self.answer(body).await,
             }
         };
+        let answer = self
+            .published(request.accepted, request.patience, cancel, work)
+            .await;
         drop(request.place);
-
-        log(Event::Answered(arrival.elapsed()));
-        if matches!(&answer, SealedAnswerBody::Refused(refusal) if refusal.code == Code::Internal) {
-            log(Event::InternalFailure);
-        }
         match opened.answer.seal(&answer, &mut system_rng()) {
             Ok(sealed) => Message::Answer { sealed },
             Err(_) => Message::Failed {
@@ -154,7 +163,28 @@ impl Enclave {
         }
     }
 
-    async fn answer(self: &Arc<Self>, body: SealedRequestBody) -> SealedAnswerBody {
+    /// What comes of some work in the time allowed, when it may be known.
+    pub(crate) async fn published(
+        &self,
+        accepted: Instant,
+        patience: Duration,
+        cancel: oneshot::Receiver<()>,
+        work: impl Future<Output = SealedAnswerBody>,
+    ) -> SealedAnswerBody {
+        let patience = patience.min(self.max_deadline);
+        let answer = match publish(accepted, patience, cancel, work).await {
+            Ok(answer) => answer,
+            Err(Unpublished::Cancelled) => refused(Code::Cancelled),
+            Err(Unpublished::DeadlineExceeded) => refused(Code::DeadlineExceeded),
+        };
+        log(Event::Answered(accepted.elapsed()));
+        if matches!(&answer, SealedAnswerBody::Refused(refusal) if refusal.code == Code::Internal) {
+            log(Event::InternalFailure);
+        }
+        answer
+    }
+
+    pub(crate) async fn answer(self: &Arc<Self>, body: SealedRequestBody) -> SealedAnswerBody {
         let enclave = Arc::clone(self);
         let idempotency_id = body.idempotency_id.clone();
         let outcome = self
@@ -179,7 +209,7 @@ impl Enclave {
     }
 }
 
-fn refused(code: Code) -> SealedAnswerBody {
+pub(crate) fn refused(code: Code) -> SealedAnswerBody {
     SealedAnswerBody::Refused(Refusal {
         code,
         pointer: None,

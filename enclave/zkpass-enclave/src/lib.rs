@@ -12,8 +12,9 @@
 //!
 //! A request walks: `connection` (frames) -> `enclave` (open, deadline,
 //! cancellation) -> `provers` (its turn) -> `job` (check, evaluate, prove,
-//! sign) -> back. Once a request is open every answer is sealed, also that it
-//! was cancelled or took too long.
+//! sign) -> `publication` (waits for the next boundary) -> back. Once a request
+//! is open every answer is sealed, also that it was cancelled or took too long.
+//! Requests of existing clients walk through `compatible` instead.
 
 #![warn(
     clippy::unwrap_used,
@@ -32,6 +33,7 @@
 )]
 
 pub mod args;
+mod compatible;
 mod connection;
 mod enclave;
 mod events;
@@ -39,6 +41,7 @@ mod identity;
 mod job;
 mod key_ring;
 mod provers;
+mod publication;
 mod server;
 
 pub use server::{RunError, run};
