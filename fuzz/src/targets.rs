@@ -1,6 +1,7 @@
 //! The list of targets; each module holds those of one part.
 
 mod channel;
+mod jwe;
 mod proof;
 mod query;
 mod token;
@@ -21,6 +22,8 @@ pub const TARGETS: &[Target] = &[
     channel::FRAME,
     channel::SEALED_REQUEST,
     channel::SEALED_BODY,
+    jwe::JWE,
+    jwe::JWE_CLAIMS,
 ];
 
 /// The input as text; none of the text formats is defined for anything else.

@@ -56,4 +56,6 @@ smoke_tests! {
     frame = "frame",
     sealed_request = "sealed-request",
     sealed_body = "sealed-body",
+    jwe = "jwe",
+    jwe_claims = "jwe-claims",
 }
