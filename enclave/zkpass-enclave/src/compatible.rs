@@ -13,11 +13,7 @@
 //!
 //! The key lives as long as the process, unless it has answered very many requests.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -140,10 +136,6 @@ impl Enclave {
                 code: coarse(refusal.code),
             },
         }
-    }
-
-    pub(crate) fn jwe_key(&self) -> MutexGuard<'_, JweKey> {
-        self.jwe_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -43,7 +43,7 @@ const CACHED_CIRCUITS: usize = 8;
 pub(crate) struct Enclave {
     identity: Identity,
     ring: Mutex<KeyRing>,
-    pub(crate) jwe_key: Mutex<JweKey>,
+    jwe_key: Mutex<JweKey>,
     info: watch::Sender<EnclaveInfo>,
     circuits: KeyCache,
     provers: Provers,
@@ -202,6 +202,10 @@ impl Enclave {
             Ok(Err(error)) => SealedAnswerBody::Refused(error.into()),
             Err(_) => refused(Code::Internal),
         }
+    }
+
+    pub(crate) fn jwe_key(&self) -> MutexGuard<'_, JweKey> {
+        self.jwe_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ring(&self) -> MutexGuard<'_, KeyRing> {
