@@ -188,7 +188,7 @@ mod tests {
     fn a_key_is_replaced_in_time() {
         let mut key = JweKey::generate(&mut rng());
         let first = key.public_key();
-        let digest = |number: usize| Sha256::digest(number.to_be_bytes()).into();
+        let digest = |number: usize| <[u8; 32]>::from(Sha256::digest(number.to_be_bytes()));
         let half = MAX_REQUESTS_PER_KEY / 2;
         key.opened.extend((1..half).map(digest));
         key.renew(&mut rng());
