@@ -4,6 +4,7 @@ mod attest_nitro;
 mod attest_snp;
 mod attest_tdx;
 mod channel;
+mod jwe;
 mod proof;
 mod query;
 mod token;
@@ -28,6 +29,8 @@ pub const TARGETS: &[Target] = &[
     attest_tdx::TDX_COLLATERAL,
     attest_snp::SNP_EVIDENCE,
     attest_nitro::NITRO_DOCUMENT,
+    jwe::JWE,
+    jwe::JWE_CLAIMS,
 ];
 
 /// The input as text; none of the text formats is defined for anything else.

@@ -60,4 +60,6 @@ smoke_tests! {
     tdx_collateral = "tdx-collateral",
     snp_evidence = "snp-evidence",
     nitro_document = "nitro-document",
+    jwe = "jwe",
+    jwe_claims = "jwe-claims",
 }

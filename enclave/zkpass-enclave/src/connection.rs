@@ -1,6 +1,6 @@
 //! One connection of the service: frames in, frames out, many jobs in flight.
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -8,16 +8,18 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
     task::{Id, JoinError, JoinSet},
+    time::Instant,
 };
 use zkpass_core::{
     code::Code,
     frame::{Decoder, Frame, FrameError, Message},
-    limits::MAX_SEALED_REQUEST_BYTES,
+    limits::{MAX_DVR_JWE_BYTES, MAX_SEALED_REQUEST_BYTES, MAX_USER_DATA_JWE_BYTES},
 };
 
 use crate::{
+    compatible::JweRequest,
     enclave::{Enclave, SealedRequest},
     events::{Event, log},
 };
@@ -25,8 +27,9 @@ use crate::{
 /// Frames that wait for a slow reader before we stop reading from it.
 const OUTGOING_FRAMES: usize = 16;
 
-/// The longest frame that a service sends: a sealed request and the fields around it.
-const MAX_INCOMING_BYTES: usize = MAX_SEALED_REQUEST_BYTES + 1024;
+/// The longest frame that a service sends: two JWEs and the fields around them.
+const MAX_INCOMING_BYTES: usize = MAX_USER_DATA_JWE_BYTES + MAX_DVR_JWE_BYTES + 1024;
+const _: () = assert!(MAX_SEALED_REQUEST_BYTES + 1024 <= MAX_INCOMING_BYTES);
 
 const READ_BYTES: usize = 16 * 1024;
 
@@ -118,27 +121,19 @@ impl Connection {
                 key_id,
                 sealed,
             } => {
-                if self.jobs.contains_key(&id) {
-                    return Err(ConnectionError::OutOfTurn);
-                }
-                let Some(place) = self.enclave.place() else {
-                    let code = Code::QueueFull;
-                    log(Event::Rejected(code));
-                    return self.send(id, Message::Failed { code }).await;
+                let Some(place) = self.place(id).await? else {
+                    return Ok(());
                 };
                 let request = SealedRequest {
                     key_id,
                     sealed,
+                    accepted: Instant::now(),
                     patience: Duration::from_millis(deadline_ms),
                     place,
                 };
                 let (cancel, cancelled) = oneshot::channel();
                 let work = Arc::clone(&self.enclave).handle(request, cancelled);
-                let job = Job {
-                    task: self.tasks.spawn(work).id(),
-                    cancel: Some(cancel),
-                };
-                self.jobs.insert(id, job);
+                self.start(id, work, cancel);
                 Ok(())
             }
             Message::Attest { nonce } => {
@@ -154,9 +149,25 @@ impl Connection {
                 self.jobs.insert(id, job);
                 Ok(())
             }
-            Message::ProveJwe { .. } => {
-                let code = Code::EvidenceUnavailable;
-                self.send(id, Message::Failed { code }).await
+            Message::ProveJwe {
+                deadline_ms,
+                user_data,
+                dvr,
+            } => {
+                let Some(place) = self.place(id).await? else {
+                    return Ok(());
+                };
+                let request = JweRequest {
+                    user_data,
+                    dvr,
+                    accepted: Instant::now(),
+                    patience: Duration::from_millis(deadline_ms),
+                    place,
+                };
+                let (cancel, cancelled) = oneshot::channel();
+                let work = Arc::clone(&self.enclave).handle_jwe(request, cancelled);
+                self.start(id, work, cancel);
+                Ok(())
             }
             Message::Hello { .. }
             | Message::Attested { .. }
@@ -165,6 +176,33 @@ impl Connection {
             | Message::Failed { .. }
             | Message::Healthy { .. } => Err(ConnectionError::OutOfTurn),
         }
+    }
+
+    /// A place for a request of this id; without one, that is answered already.
+    async fn place(&self, id: u64) -> Result<Option<OwnedSemaphorePermit>, ConnectionError> {
+        if self.jobs.contains_key(&id) {
+            return Err(ConnectionError::OutOfTurn);
+        }
+        let place = self.enclave.place();
+        if place.is_none() {
+            let code = Code::QueueFull;
+            log(Event::Rejected(code));
+            self.send(id, Message::Failed { code }).await?;
+        }
+        Ok(place)
+    }
+
+    fn start(
+        &mut self,
+        id: u64,
+        work: impl Future<Output = Message> + Send + 'static,
+        cancel: oneshot::Sender<()>,
+    ) {
+        let job = Job {
+            task: self.tasks.spawn(work).id(),
+            cancel: Some(cancel),
+        };
+        self.jobs.insert(id, job);
     }
 
     async fn finish(

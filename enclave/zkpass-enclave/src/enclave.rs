@@ -1,15 +1,19 @@
 //! What all connections share, and the life of one request.
 
 use std::{
+    future::Future,
     io,
     num::NonZero,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use getrandom::SysRng;
 use rayon::ThreadPoolBuildError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    time::Instant,
+};
 use zkpass_channel::{
     Refusal, SealedAnswerBody, SealedRequestBody,
     rand_core::{CryptoRng, UnwrapErr},
@@ -24,6 +28,7 @@ use zkpass_core::{
 
 use crate::{
     args::Options,
+    compatible::JweKey,
     events::{Event, log},
     evidence::{Attester, EvidenceSource},
     hardening::{locked::LockError, scrub::ScrubOnDrop},
@@ -31,6 +36,7 @@ use crate::{
     job,
     key_ring::KeyRing,
     provers::Provers,
+    publication::{Unpublished, publish},
 };
 
 /// Circuit keys take tens of megabytes each; a service asks few different questions at a time.
@@ -42,6 +48,7 @@ pub(crate) struct Enclave {
     identity: Identity,
     attester: Option<Attester>,
     ring: Mutex<KeyRing>,
+    jwe_key: Mutex<JweKey>,
     info: watch::Sender<EnclaveInfo>,
     circuits: KeyCache,
     provers: Provers,
@@ -65,9 +72,11 @@ pub(crate) enum NewError {
 pub(crate) struct SealedRequest {
     pub(crate) key_id: String,
     pub(crate) sealed: Vec<u8>,
+    /// When it came.
+    pub(crate) accepted: Instant,
     /// How long somebody waits for the answer.
     pub(crate) patience: Duration,
-    /// Held until the answer is made.
+    /// Held until the answer leaves.
     pub(crate) place: OwnedSemaphorePermit,
 }
 
@@ -85,11 +94,13 @@ impl Enclave {
         let identity = Identity::generate(kind, measurement_id, &mut rng)?;
         let lifetime = i64::try_from(options.key_lifetime.as_secs()).unwrap_or(i64::MAX);
         let (ring, first) = KeyRing::new(measurement_id, lifetime, unix_seconds(), &mut rng)?;
+        let jwe_key = JweKey::generate(&mut rng)?;
         Ok(Self {
-            info: watch::Sender::new(identity.introduce(&first)),
+            info: watch::Sender::new(identity.introduce(&first, jwe_key.public_key())),
             identity,
             attester,
             ring: Mutex::new(ring),
+            jwe_key: Mutex::new(jwe_key),
             circuits: KeyCache::new(CACHED_CIRCUITS),
             provers: Provers::new(options.provers, options.threads)?,
             max_requests: options.max_requests,
@@ -111,8 +122,15 @@ impl Enclave {
                 log(Event::KeyChanged {
                     key_id: &announcement.key_id,
                 });
+                let encryption_key = {
+                    let mut jwe_key = self.jwe_key();
+                    if jwe_key.renew(&mut system_rng()).is_err() {
+                        log(Event::NoLockedMemory);
+                    }
+                    jwe_key.public_key()
+                };
                 self.info
-                    .send_replace(self.identity.introduce(&announcement));
+                    .send_replace(self.identity.introduce(&announcement, encryption_key));
             }
             Ok(None) => {}
             // The old key serves until it dies, and the next tick tries again.
@@ -143,9 +161,11 @@ impl Enclave {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
+    /// Counts requests until their answers leave. When a prover becomes free
+    /// is not told: that would be a way around the boundaries of `publication`.
     pub(crate) fn health(&self) -> Message {
         let accepted = self.max_requests.get() - self.places.available_permits();
-        let running = self.provers.running();
+        let running = accepted.min(self.provers.places());
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Message::Healthy {
             waiting: count(accepted.saturating_sub(running)),
@@ -161,7 +181,6 @@ impl Enclave {
     ) -> Message {
         // Declared first, so that it comes last.
         let _scrub = ScrubOnDrop;
-        let arrival = Instant::now();
         let opened = self
             .ring()
             .open(&request.key_id, &request.sealed, unix_seconds());
@@ -173,28 +192,20 @@ impl Enclave {
             }
         };
 
-        let patience = request.patience.min(self.max_deadline);
-        let answer = match opened.body {
-            Err(error) => SealedAnswerBody::Refused(Refusal {
-                code: error.code(),
-                pointer: None,
-                message: error.to_string(),
-            }),
-            Ok(body) => {
-                tokio::select! {
-                    biased;
-                    _ = cancel => refused(Code::Cancelled),
-                    answer = self.answer(body) => answer,
-                    () = tokio::time::sleep(patience) => refused(Code::DeadlineExceeded),
-                }
+        let work = async {
+            match opened.body {
+                Err(error) => SealedAnswerBody::Refused(Refusal {
+                    code: error.code(),
+                    pointer: None,
+                    message: error.to_string(),
+                }),
+                Ok(body) => self.answer(body).await,
             }
         };
+        let answer = self
+            .published(request.accepted, request.patience, cancel, work)
+            .await;
         drop(request.place);
-
-        log(Event::Answered(arrival.elapsed()));
-        if matches!(&answer, SealedAnswerBody::Refused(refusal) if refusal.code == Code::Internal) {
-            log(Event::InternalFailure);
-        }
         match opened.answer.seal(&answer, &mut system_rng()) {
             Ok(sealed) => Message::Answer { sealed },
             Err(_) => Message::Failed {
@@ -203,7 +214,28 @@ impl Enclave {
         }
     }
 
-    async fn answer(self: &Arc<Self>, body: SealedRequestBody) -> SealedAnswerBody {
+    /// What comes of some work in the time allowed, when it may be known.
+    pub(crate) async fn published(
+        &self,
+        accepted: Instant,
+        patience: Duration,
+        cancel: oneshot::Receiver<()>,
+        work: impl Future<Output = SealedAnswerBody>,
+    ) -> SealedAnswerBody {
+        let patience = patience.min(self.max_deadline);
+        let answer = match publish(accepted, patience, cancel, work).await {
+            Ok(answer) => answer,
+            Err(Unpublished::Cancelled) => refused(Code::Cancelled),
+            Err(Unpublished::DeadlineExceeded) => refused(Code::DeadlineExceeded),
+        };
+        log(Event::Answered(accepted.elapsed()));
+        if matches!(&answer, SealedAnswerBody::Refused(refusal) if refusal.code == Code::Internal) {
+            log(Event::InternalFailure);
+        }
+        answer
+    }
+
+    pub(crate) async fn answer(self: &Arc<Self>, body: SealedRequestBody) -> SealedAnswerBody {
         let enclave = Arc::clone(self);
         let idempotency_id = body.idempotency_id.clone();
         let outcome = self
@@ -223,12 +255,16 @@ impl Enclave {
         }
     }
 
+    pub(crate) fn jwe_key(&self) -> MutexGuard<'_, JweKey> {
+        self.jwe_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ring(&self) -> MutexGuard<'_, KeyRing> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn refused(code: Code) -> SealedAnswerBody {
+pub(crate) fn refused(code: Code) -> SealedAnswerBody {
     SealedAnswerBody::Refused(Refusal {
         code,
         pointer: None,

@@ -56,8 +56,12 @@ impl Identity {
         self.key.public()
     }
 
-    /// What clients are told of this enclave and its current HPKE key.
-    pub(crate) fn introduce(&self, announcement: &Announcement) -> EnclaveInfo {
+    /// What clients are told of this enclave, its current HPKE key and its JWE key.
+    pub(crate) fn introduce(
+        &self,
+        announcement: &Announcement,
+        encryption_key: PublicKey,
+    ) -> EnclaveInfo {
         EnclaveInfo {
             enclave_id: self.id.clone(),
             kind: self.kind.clone(),
@@ -65,7 +69,7 @@ impl Identity {
             key_id: announcement.key_id.clone(),
             hpke_public_key: base64url(&announcement.public_key.to_bytes()),
             identity_key: self.key.public(),
-            encryption_key: self.key.public(),
+            encryption_key,
             not_before: announcement.not_before,
             not_after: announcement.not_after,
             signature: String::new(),

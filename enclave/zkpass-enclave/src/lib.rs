@@ -18,8 +18,9 @@
 //!
 //! A request walks: `connection` (frames) -> `enclave` (open, deadline,
 //! cancellation) -> `provers` (its turn) -> `job` (check, evaluate, prove,
-//! sign) -> back. Once a request is open every answer is sealed, also that it
-//! was cancelled or took too long.
+//! sign) -> `publication` (waits for the next boundary) -> back. Once a request
+//! is open every answer is sealed, also that it was cancelled or took too long.
+//! Requests of existing clients walk through `compatible` instead.
 
 #![warn(
     clippy::unwrap_used,
@@ -38,6 +39,7 @@
 )]
 
 pub mod args;
+mod compatible;
 mod connection;
 mod enclave;
 mod events;
@@ -47,6 +49,7 @@ mod identity;
 mod job;
 mod key_ring;
 mod provers;
+mod publication;
 mod server;
 
 use std::alloc::System;

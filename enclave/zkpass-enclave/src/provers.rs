@@ -58,9 +58,9 @@ impl Provers {
         })
     }
 
-    /// How many jobs run now.
-    pub(crate) fn running(&self) -> usize {
-        self.places.saturating_sub(self.free.available_permits())
+    /// How many jobs can run at a time.
+    pub(crate) fn places(&self) -> usize {
+        self.places
     }
 
     /// Runs a job when its turn comes, first come first served.

@@ -62,9 +62,9 @@ static SEALED: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 /// Repeatable numbers where the channel wants random ones.
-struct Repeatable(fastrand::Rng);
+pub struct Repeatable(fastrand::Rng);
 
-fn rng() -> Repeatable {
+pub fn rng() -> Repeatable {
     Repeatable(fastrand::Rng::with_seed(7))
 }
 

@@ -18,6 +18,8 @@
 //! where there are no AES instructions, as in WebAssembly. Lengths in `info`
 //! are four bytes, big-endian.
 //!
+//! Existing clients seal in another way, which is weaker: see [`jwe`].
+//!
 //! The crate opens no socket, reads no clock and takes its randomness as an
 //! argument. Refusing a request that was sealed once and sent twice is the
 //! work of whoever holds the private key: see [`encapsulation`].
@@ -40,6 +42,7 @@
 
 mod answer;
 mod body;
+pub mod jwe;
 mod keys;
 mod padding;
 mod request;

@@ -7,7 +7,7 @@ use zkpass_core::{code::Code, limits::MAX_SEALED_REQUEST_BYTES};
 use super::*;
 
 /// Repeatable bytes: SHA-256 of a seed and a counter.
-struct SeededRng {
+pub(crate) struct SeededRng {
     seed: &'static str,
     counter: u64,
 }
@@ -42,7 +42,7 @@ impl TryRng for SeededRng {
 
 impl TryCryptoRng for SeededRng {}
 
-fn rng(seed: &'static str) -> SeededRng {
+pub(crate) fn rng(seed: &'static str) -> SeededRng {
     SeededRng { seed, counter: 0 }
 }
 

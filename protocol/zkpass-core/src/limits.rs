@@ -79,6 +79,14 @@ pub const MAX_SEALED_REQUEST_BYTES: usize = MAX_TOTAL_TOKEN_BYTES + MAX_DVR_TOKE
 /// Largest sealed answer in bytes: a proof token, its JSON and padding.
 pub const MAX_SEALED_ANSWER_BYTES: usize = MAX_PROOF_TOKEN_BYTES + 16 * 1024;
 
+/// Largest JWE with user data: all tokens, the JSON around them with its
+/// quotes escaped once (1 KiB), base64url, and the other four parts of a JWE.
+pub const MAX_USER_DATA_JWE_BYTES: usize =
+    (MAX_TOTAL_TOKEN_BYTES + 1024) / 3 * 4 + MAX_HEADER_BYTES + 64;
+
+/// Largest JWE with a DVR token, by the same reckoning.
+pub const MAX_DVR_JWE_BYTES: usize = (MAX_DVR_TOKEN_BYTES + 1024) / 3 * 4 + MAX_HEADER_BYTES + 64;
+
 /// Largest HTTP request body: a sealed request in base64url (4/3) with the
 /// few members around it.
 pub const MAX_BODY_BYTES: usize = MAX_SEALED_REQUEST_BYTES / 3 * 4 + 4 * 1024;

@@ -208,7 +208,7 @@ async fn jobs_that_never_reached_a_dead_enclave_need_a_new_key() {
 
 #[tokio::test]
 async fn bad_frames_and_silence_count_as_death() {
-    for script in ["garbage", "mute"] {
+    for script in ["garbage", "unknown", "proof", "mute"] {
         let enclave = FakeEnclave::start();
         let service = TestService::start(&enclave.socket(), |config| {
             config.enclaves[0].health_seconds = 1;

@@ -143,6 +143,16 @@ impl Connection {
                             }
                             "hold" => held.push(request_id),
                             "garbage" => self.stream.write_all(&[0xff; 64]).await.unwrap(),
+                            // A frame of a kind that does not exist.
+                            "unknown" => {
+                                let frame = [0, 0, 0, 10, 1, 99, 0, 0, 0, 0, 0, 0, 0, 0];
+                                self.stream.write_all(&frame).await.unwrap();
+                            }
+                            // The answer to a question of another kind.
+                            "proof" => {
+                                let token = rest.to_owned();
+                                self.send(request_id, Message::Proof { token }).await;
+                            }
                             "mute" => mute = true,
                             "rotate" => {
                                 self.send(0, hello(self.life, 2)).await;
