@@ -1,16 +1,9 @@
 //! The process: socket, signals, key rotation, end.
 
-use std::{
-    fs, io,
-    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use rayon::ThreadPoolBuildError;
 use tokio::{
-    net::UnixListener,
     signal::unix::{SignalKind, signal},
     sync::{Semaphore, oneshot},
     time::{MissedTickBehavior, interval},
@@ -21,6 +14,7 @@ use crate::{
     connection,
     enclave::Enclave,
     events::{Event, log, silence_panics},
+    listen::{ListenError, Listener},
 };
 
 /// A service needs one connection and a launcher a short one.
@@ -41,20 +35,9 @@ pub enum RunError {
     /// The threads for proofs could not be started.
     #[error("cannot start the prover threads: {0}")]
     Provers(#[from] ThreadPoolBuildError),
-    /// Another process listens on the socket.
-    #[error("`{}` is in use", .0.display())]
-    InUse(PathBuf),
-    /// There is something at the socket's path that is not a socket.
-    #[error("`{}` exists and is not a socket", .0.display())]
-    NotASocket(PathBuf),
-    /// The socket could not be opened.
-    #[error("cannot listen on `{}`: {source}", path.display())]
-    Listen {
-        /// The path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    /// There is no listening on the address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// Signals could not be watched.
     #[error("cannot watch signals: {0}")]
     Signals(#[source] io::Error),
@@ -80,7 +63,7 @@ async fn serve(options: &Options) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     let enclave = Arc::new(Enclave::new(options)?);
-    let listener = listen(&options.socket)?;
+    let listener = Listener::bind(&options.socket).await?;
     {
         let info = enclave.info();
         let info = info.borrow();
@@ -90,24 +73,23 @@ async fn serve(options: &Options) -> Result<(), RunError> {
         });
     }
     tokio::select! {
-        () = accept(listener, Arc::clone(&enclave)) => {}
+        () = accept(&listener, Arc::clone(&enclave)) => {}
         () = turn_keys(&enclave) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         () = stdin_end(options.exit_with_stdin) => {}
     }
     log(Event::Stopping);
-    // If it is gone already, that is as good.
-    let _ = fs::remove_file(&options.socket);
+    listener.close(&options.socket);
     Ok(())
 }
 
-async fn accept(listener: UnixListener, enclave: Arc<Enclave>) {
+async fn accept(listener: &Listener, enclave: Arc<Enclave>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let serving = connection::serve(Arc::clone(&enclave), stream);
+            Ok((read, write)) => {
+                let serving = connection::serve(Arc::clone(&enclave), read, write);
                 tokio::spawn(async move {
                     serving.await;
                     drop(place);
@@ -139,26 +121,4 @@ async fn stdin_end(wanted: bool) {
         let _ = ended.send(());
     });
     let _ = end.await;
-}
-
-/// Listens on a path that only this user may open; the file of a dead process is replaced.
-fn listen(path: &Path) -> Result<UnixListener, RunError> {
-    let failed = |source| RunError::Listen {
-        path: path.to_owned(),
-        source,
-    };
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-        Ok(file) if !file.file_type().is_socket() => {
-            return Err(RunError::NotASocket(path.to_owned()));
-        }
-        Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
-            Ok(_) => return Err(RunError::InUse(path.to_owned())),
-            Err(_) => fs::remove_file(path).map_err(failed)?,
-        },
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(listener)
 }
