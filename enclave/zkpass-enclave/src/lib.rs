@@ -36,6 +36,7 @@ mod connection;
 mod enclave;
 mod events;
 mod identity;
+pub mod init;
 mod job;
 mod key_ring;
 pub mod listen;

@@ -4,10 +4,13 @@ use std::process::ExitCode;
 
 use zkpass_enclave::{
     args::{self, Command, USAGE},
-    run,
+    init, run,
 };
 
 fn main() -> ExitCode {
+    if init::is_wanted() {
+        return init::run();
+    }
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run(options)) => match run(&options) {
             Ok(()) => ExitCode::SUCCESS,
