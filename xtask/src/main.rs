@@ -2,6 +2,8 @@
 
 mod ci;
 mod graph;
+mod image;
+mod microvm;
 mod shell;
 mod tour;
 mod wasm;
@@ -30,6 +32,10 @@ enum Task {
     Wasm,
     /// Run the commands of the README's tour
     Tour,
+    /// Build what runs in a Nitro Enclave or a confidential virtual machine
+    Image(image::Options),
+    /// Boot the enclave as the first process of an emulated machine and talk to it
+    Microvm(microvm::Options),
     /// Run all checks, in the order of their cost
     Ci(ci::Options),
 }
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
         Task::Words => words::run(),
         Task::Wasm => wasm::run(),
         Task::Tour => tour::run(),
+        Task::Image(options) => image::run(&options),
+        Task::Microvm(options) => microvm::run(&options),
         Task::Ci(options) => ci::run(&options),
     };
     match result {

@@ -1,12 +1,14 @@
 //! The command line: the only thing that configures an enclave.
 
-use std::{ffi::OsString, num::NonZero, path::PathBuf, time::Duration};
+use std::{ffi::OsString, num::NonZero, time::Duration};
+
+use crate::listen::{Address, AddressError};
 
 /// What the enclave is told when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The Unix socket to listen on; a file left by a dead process is replaced.
-    pub socket: PathBuf,
+    /// Where to listen.
+    pub socket: Address,
     /// Proofs made at the same time; each takes about half a gigabyte.
     pub provers: NonZero<usize>,
     /// Threads of each proof.
@@ -63,11 +65,14 @@ pub enum ArgsError {
     #[error(transparent)]
     Syntax(#[from] lexopt::Error),
     /// `--socket` is missing.
-    #[error("`--socket PATH` is missing")]
+    #[error("`--socket ADDRESS` is missing")]
     NoSocket,
     /// `--nsm-socket` with a platform that has no security module.
     #[error("`--nsm-socket` goes with `--evidence nitro` or `auto` only")]
     SocketWithoutNitro,
+    /// `--socket` names no address.
+    #[error("`--socket`: {0}")]
+    Address(#[from] AddressError),
     /// A number is outside its range.
     #[error("`--{option}` must be {range}")]
     OutOfRange {
@@ -80,9 +85,10 @@ pub enum ArgsError {
 
 /// The help text.
 pub const USAGE: &str = "\
-usage: zkpass-enclave --socket PATH [options]
+usage: zkpass-enclave --socket ADDRESS [options]
 
-  --socket PATH              Unix socket to listen on
+  --socket ADDRESS           where to listen: the path of a Unix socket,
+                             vsock:PORT or tcp:ADDRESS:PORT
   --provers N                proofs made at the same time, 1 to 16 (1)
   --threads N                threads of each proof, 1 to 1024 (all cores)
   --max-requests N           requests accepted at the same time, 1 to 4096 (64)
@@ -103,7 +109,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
 
     let mut socket = None;
     let mut options = Options {
-        socket: PathBuf::new(),
+        socket: Address::Unix(Default::default()),
         provers: NonZero::<usize>::MIN,
         threads: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
         max_requests: NonZero::<usize>::MIN.saturating_add(63),
@@ -118,7 +124,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("socket") => socket = Some(PathBuf::from(parser.value()?)),
+            Long("socket") => socket = Some(Address::parse(parser.value()?)?),
             Long("provers") => options.provers = count(&mut parser, "provers", 16, "1 to 16")?,
             Long("threads") => {
                 options.threads = count(&mut parser, "threads", 1024, "1 to 1024")?;
@@ -217,7 +223,7 @@ mod tests {
                     --key-lifetime 6 --exit-with-stdin --evidence nitro --nsm-socket /n \
                     --tsm-root /t --danger-unhardened";
         let expected = Options {
-            socket: "/e".into(),
+            socket: Address::Unix("/e".into()),
             provers: NonZero::new(2).unwrap(),
             threads: NonZero::new(3).unwrap(),
             max_requests: NonZero::new(4).unwrap(),
@@ -250,6 +256,10 @@ mod tests {
         }
         let text = "--socket /e --evidence tdx --nsm-socket /n";
         assert!(matches!(run(text), Err(ArgsError::SocketWithoutNitro)));
+        assert!(matches!(
+            run("--socket vsock:x"),
+            Err(ArgsError::Address(_))
+        ));
         for text in [
             "--socket",
             "--other",

@@ -3,11 +3,7 @@
 use std::{collections::HashMap, future::Future, io, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     task::{Id, JoinError, JoinSet},
     time::Instant,
@@ -47,9 +43,12 @@ enum ConnectionError {
 }
 
 /// Serves a connection until the other side closes it; its jobs end with it.
-pub(crate) async fn serve(enclave: Arc<Enclave>, stream: UnixStream) {
+pub(crate) async fn serve(
+    enclave: Arc<Enclave>,
+    read: impl AsyncRead + Unpin,
+    write: impl AsyncWrite + Unpin,
+) {
     log(Event::ConnectionOpened);
-    let (read, write) = stream.into_split();
     let (outgoing, frames) = mpsc::channel(OUTGOING_FRAMES);
     let connection = Connection {
         enclave,
@@ -81,7 +80,7 @@ struct Job {
 }
 
 impl Connection {
-    async fn run(mut self, mut read: OwnedReadHalf) -> Result<(), ConnectionError> {
+    async fn run(mut self, mut read: impl AsyncRead + Unpin) -> Result<(), ConnectionError> {
         let mut info = self.enclave.info();
         self.introduce(0).await?;
         let mut decoder = Decoder::new(MAX_INCOMING_BYTES);
@@ -246,7 +245,7 @@ impl Connection {
 }
 
 async fn write_frames(
-    mut write: OwnedWriteHalf,
+    mut write: impl AsyncWrite + Unpin,
     mut frames: mpsc::Receiver<Frame>,
 ) -> Result<(), ConnectionError> {
     while let Some(frame) = frames.recv().await {

@@ -1,6 +1,6 @@
 //! The enclave: the one place where user data is open.
 //!
-//! A process that listens on one Unix socket and does one thing: it opens a
+//! A process that listens on one socket and does one thing: it opens a
 //! sealed request, checks the tokens in it, evaluates the question, proves the
 //! result, signs the proof, and seals the answer to whoever asked. It opens no
 //! other connection but to what attests it, reads no file and no environment
@@ -46,8 +46,10 @@ mod events;
 mod evidence;
 pub mod hardening;
 mod identity;
+pub mod init;
 mod job;
 mod key_ring;
+pub mod listen;
 mod provers;
 mod publication;
 mod server;

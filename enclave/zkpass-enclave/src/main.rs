@@ -4,13 +4,16 @@ use std::process::ExitCode;
 
 use zkpass_enclave::{
     args::{self, Command, USAGE},
-    run,
+    init, run,
 };
 
 #[global_allocator]
 static ALLOCATOR: zkpass_enclave::Allocator = zkpass_enclave::ALLOCATOR;
 
 fn main() -> ExitCode {
+    if init::is_wanted() {
+        return init::run();
+    }
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run(options)) => match run(&options) {
             Ok(()) => ExitCode::SUCCESS,

@@ -1,19 +1,9 @@
 //! The process: socket, signals, key rotation, end.
 
-use std::{
-    fs, io,
-    os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
-        net::{UnixListener as StdUnixListener, UnixStream},
-    },
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use rayon::ThreadPoolBuildError;
 use tokio::{
-    net::UnixListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, oneshot},
     time::{MissedTickBehavior, interval},
@@ -26,6 +16,7 @@ use crate::{
     events::{Event, log, silence_panics},
     evidence::{self, EvidenceSource, EvidenceSourceError},
     hardening::{self, HardeningError, Needs, locked::LockError},
+    listen::{ListenError, Listener},
 };
 
 /// A service needs one connection and a launcher a short one.
@@ -58,20 +49,9 @@ pub enum RunError {
     /// Keys could not be locked in memory.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// Another process listens on the socket.
-    #[error("`{}` is in use", .0.display())]
-    InUse(PathBuf),
-    /// There is something at the socket's path that is not a socket.
-    #[error("`{}` exists and is not a socket", .0.display())]
-    NotASocket(PathBuf),
-    /// The socket could not be opened.
-    #[error("cannot listen on `{}`: {source}", path.display())]
-    Listen {
-        /// The path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    /// There is no listening on the address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// Signals could not be watched.
     #[error("cannot watch signals: {0}")]
     Signals(#[source] io::Error),
@@ -89,7 +69,7 @@ impl From<NewError> for RunError {
 
 /// The doors of the process, opened before it is confined.
 struct Doors {
-    listener: StdUnixListener,
+    listener: Listener,
     source: Option<Box<dyn EvidenceSource>>,
     terminate: Signal,
     interrupt: Signal,
@@ -119,7 +99,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
             source: evidence::open(options)?,
             terminate: signal(SignalKind::terminate()).map_err(RunError::Signals)?,
             interrupt: signal(SignalKind::interrupt()).map_err(RunError::Signals)?,
-            listener: listen(&options.socket)?,
+            listener: Listener::bind(&options.socket)?,
         }
     };
     if !options.danger_unhardened {
@@ -136,10 +116,6 @@ async fn serve(options: &Options, doors: Doors) -> Result<(), RunError> {
     let mut terminate = doors.terminate;
     let mut interrupt = doors.interrupt;
     let enclave = Arc::new(Enclave::new(options, doors.source)?);
-    let listener = UnixListener::from_std(doors.listener).map_err(|source| RunError::Listen {
-        path: options.socket.clone(),
-        source,
-    })?;
     {
         let info = enclave.info();
         let info = info.borrow();
@@ -150,7 +126,7 @@ async fn serve(options: &Options, doors: Doors) -> Result<(), RunError> {
         });
     }
     tokio::select! {
-        () = accept(listener, Arc::clone(&enclave)) => {}
+        () = accept(&doors.listener, Arc::clone(&enclave)) => {}
         () = turn_keys(&enclave) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -160,12 +136,12 @@ async fn serve(options: &Options, doors: Doors) -> Result<(), RunError> {
     Ok(())
 }
 
-async fn accept(listener: UnixListener, enclave: Arc<Enclave>) {
+async fn accept(listener: &Listener, enclave: Arc<Enclave>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let serving = connection::serve(Arc::clone(&enclave), stream);
+            Ok((read, write)) => {
+                let serving = connection::serve(Arc::clone(&enclave), read, write);
                 tokio::spawn(async move {
                     serving.await;
                     drop(place);
@@ -197,27 +173,4 @@ async fn stdin_end(wanted: bool) {
         let _ = ended.send(());
     });
     let _ = end.await;
-}
-
-/// Listens on a path that only this user may open; the file of a dead process is replaced.
-fn listen(path: &Path) -> Result<StdUnixListener, RunError> {
-    let failed = |source| RunError::Listen {
-        path: path.to_owned(),
-        source,
-    };
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-        Ok(file) if !file.file_type().is_socket() => {
-            return Err(RunError::NotASocket(path.to_owned()));
-        }
-        Ok(_) => match UnixStream::connect(path) {
-            Ok(_) => return Err(RunError::InUse(path.to_owned())),
-            Err(_) => fs::remove_file(path).map_err(failed)?,
-        },
-    }
-    let listener = StdUnixListener::bind(path).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(listener)
 }

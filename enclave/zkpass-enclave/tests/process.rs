@@ -4,6 +4,8 @@ mod common;
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt as _, net::UnixListener},
     process::{Command, Stdio},
     thread,
@@ -12,7 +14,10 @@ use std::{
 
 use common::{Client, Enclave, PROGRAM, honest, wait_until};
 use zkpass_channel::{AnswerOpener, SealedAnswerBody};
-use zkpass_core::{code::Code, frame::Message};
+use zkpass_core::{
+    code::Code,
+    frame::{Decoder, Frame, Message},
+};
 
 /// What a sealed answer says when it is no proof.
 fn code(opener: &AnswerOpener, answer: &Message) -> Code {
@@ -247,6 +252,47 @@ fn the_socket_is_private_and_taken_over_only_from_the_dead() {
         .unwrap();
     wait_until(|| std::os::unix::net::UnixStream::connect(&socket).is_ok());
     Client::connect(&socket);
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+#[test]
+fn it_serves_on_a_tcp_port() {
+    // Free a moment ago, and the kernel does not give it out again at once.
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = unused.local_addr().unwrap();
+    drop(unused);
+    let mut process = Command::new(PROGRAM)
+        .arg("--socket")
+        .arg(format!("tcp:{address}"))
+        // A failing test ends it too.
+        .arg("--exit-with-stdin")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stream = None;
+    wait_until(|| {
+        stream = TcpStream::connect(address).ok();
+        stream.is_some()
+    });
+    let mut stream = stream.unwrap();
+    let mut decoder = Decoder::default();
+    let mut receive = |stream: &mut TcpStream| loop {
+        if let Some(frame) = decoder.next_frame().unwrap() {
+            return frame.message;
+        }
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).unwrap();
+        assert!(count > 0, "the enclave closed the connection");
+        decoder.push(&bytes[..count]);
+    };
+    assert!(matches!(receive(&mut stream), Message::Hello { .. }));
+    let health = Frame {
+        request_id: 1,
+        message: Message::Health,
+    };
+    stream.write_all(&health.encode().unwrap()).unwrap();
+    assert!(matches!(receive(&mut stream), Message::Healthy { .. }));
     process.kill().unwrap();
     process.wait().unwrap();
 }

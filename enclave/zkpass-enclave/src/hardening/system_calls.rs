@@ -43,6 +43,8 @@ const STREAMS: &[libc::c_long] = &[
     libc::SYS_recvmsg,
     libc::SYS_sendmsg,
     libc::SYS_sendto,
+    // No delay on TCP.
+    libc::SYS_setsockopt,
     libc::SYS_shutdown,
     libc::SYS_write,
     libc::SYS_writev,
@@ -214,14 +216,18 @@ fn allowed(needs: Needs<'_>) -> Result<Rules, BackendError> {
         libc::SYS_prlimit64,
         vec![SeccompRule::new(vec![no_new_limit])?],
     );
+    // What makes an accepted connection of vsock not block.
+    let not_blocking = argument(1, SeccompCmpOp::Eq, libc::FIONBIO)?;
+    let mut requests = vec![SeccompRule::new(vec![not_blocking])?];
     if let Needs::NsmDevice { descriptor } = needs {
         let device = u64::from(descriptor.cast_unsigned());
         let request = vec![
             argument(0, SeccompCmpOp::Eq, device)?,
             argument(1, SeccompCmpOp::Eq, NSM_REQUEST)?,
         ];
-        rules.insert(libc::SYS_ioctl, vec![SeccompRule::new(request)?]);
+        requests.push(SeccompRule::new(request)?);
     }
+    rules.insert(libc::SYS_ioctl, requests);
     Ok(rules)
 }
 
