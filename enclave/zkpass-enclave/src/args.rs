@@ -1,6 +1,6 @@
 //! The command line: the only thing that configures an enclave.
 
-use std::{ffi::OsString, num::NonZero, time::Duration};
+use std::{ffi::OsString, num::NonZero, path::PathBuf, time::Duration};
 
 use crate::listen::{Address, AddressError};
 

@@ -53,6 +53,11 @@ pub(crate) async fn start(tee: &Tee) -> Result<Child, LaunchError> {
         } else {
             Stdio::null()
         })
+        .stderr(if tee.options.log {
+            Stdio::inherit()
+        } else {
+            Stdio::null()
+        })
         .kill_on_drop(true)
         // A Ctrl-C in a terminal goes to its foreground group: the owner drains
         // its jobs first and then stops the enclave.

@@ -96,6 +96,8 @@ pub struct Options {
     pub platform: DevPlatform,
     /// Where the development root is kept.
     pub roots: DevRoots,
+    /// Whether the enclave's log goes to standard error.
+    pub log: bool,
     /// How long one start may take until the enclave says hello.
     pub start_timeout: Duration,
     /// How long the enclave may take to stop by itself before it is killed.
@@ -118,6 +120,7 @@ impl Options {
             stage: None,
             platform: DevPlatform::default(),
             roots: DevRoots::ephemeral(),
+            log: true,
             start_timeout: Duration::from_secs(20),
             stop_timeout: Duration::from_secs(5),
             first_pause: Duration::from_millis(100),

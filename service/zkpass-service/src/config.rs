@@ -90,6 +90,9 @@ pub struct EnclaveConfig {
     /// Its evidence says so.
     #[serde(default)]
     pub danger_unconfined: bool,
+    /// Whether the log of a started enclave goes to standard error.
+    #[serde(default = "default_log")]
+    pub log: bool,
     /// Seconds until a started enclave must have said hello.
     #[serde(default = "default_start_seconds")]
     pub start_seconds: u64,
@@ -142,6 +145,7 @@ impl EnclaveConfig {
             simulate: Simulate::default(),
             state: None,
             danger_unconfined: false,
+            log: default_log(),
             start_seconds: default_start_seconds(),
             health_seconds: default_health_seconds(),
             silence_seconds: default_silence_seconds(),
@@ -265,6 +269,10 @@ pub enum ConfigError {
         /// The enclave.
         name: String,
     },
+}
+
+fn default_log() -> bool {
+    true
 }
 
 fn default_start_seconds() -> u64 {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use zkpass_core::api::{EnclaveInfo, EnclaveOffer};
 use zkpass_core::encoding::hex;
 use zkpass_core::evidence::Nonce;
-use zkpass_launcher::{Confinement, DevPlatform, DevRoots, LaunchError, Launcher, Options};
+use zkpass_launcher::{Confinement, DevPlatform, DevRoots, LaunchError, Launcher, Options, TeeInfo};
 
 use crate::config::{EnclaveConfig, Simulate};
 use crate::session::{self, Reply, Session, SessionEnd, Watch};
@@ -40,6 +40,7 @@ pub struct EnclaveStartError {
 /// All enclaves, by the keys they hold.
 pub(crate) struct Fleet {
     members: Vec<Arc<Member>>,
+    tees: Vec<TeeInfo>,
     keepers: Mutex<Vec<JoinHandle<()>>>,
     stop: watch::Sender<bool>,
 }
@@ -59,6 +60,7 @@ impl Fleet {
         let stop = watch::Sender::new(false);
         let mut members = Vec::new();
         let mut keepers = Vec::new();
+        let mut tees = Vec::new();
         for config in configs {
             let source = Source::start(config)
                 .await
@@ -66,6 +68,7 @@ impl Fleet {
                     name: config.name.clone(),
                     source,
                 })?;
+            tees.extend(source.tee());
             let member = Arc::new(Member {
                 name: config.name.clone(),
                 session: Mutex::default(),
@@ -80,9 +83,15 @@ impl Fleet {
         }
         Ok(Self {
             members,
+            tees,
             keepers: Mutex::new(keepers),
             stop,
         })
+    }
+
+    /// The development TEEs of the enclaves that were started.
+    pub(crate) fn tees(&self) -> &[TeeInfo] {
+        &self.tees
     }
 
     /// The enclaves that are ready, with the keys to seal to.
@@ -162,6 +171,7 @@ impl Source {
         if let Some(state) = &config.state {
             options.roots = DevRoots::at(state);
         }
+        options.log = config.log;
         if config.danger_unconfined {
             options.confinement = Confinement::DangerNone;
         }
@@ -182,6 +192,13 @@ impl Source {
         match self {
             Self::Launched(launcher) => launcher.socket(),
             Self::Connected(socket) => socket,
+        }
+    }
+
+    fn tee(&self) -> Option<TeeInfo> {
+        match self {
+            Self::Launched(launcher) => Some(*launcher.tee()),
+            Self::Connected(_) => None,
         }
     }
 

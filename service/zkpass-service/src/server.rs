@@ -9,6 +9,8 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
+use zkpass_launcher::TeeInfo;
+
 use crate::app::App;
 use crate::config::{Config, ConfigError};
 use crate::fleet::{EnclaveStartError, Fleet};
@@ -71,6 +73,11 @@ impl Server {
     /// The address it listens on, with the port the system chose.
     pub fn local_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The development TEEs of the enclaves that this service starts, in their order.
+    pub fn development_tees(&self) -> Vec<TeeInfo> {
+        self.app.fleet.tees().to_vec()
     }
 
     /// Serves until `shutdown` completes, then drains and stops.
