@@ -3,12 +3,15 @@
 mod common;
 
 use std::{
+    collections::HashSet,
+    fs,
     io::{Read as _, Write as _},
     os::unix::net::{UnixListener, UnixStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
     thread,
+    time::Duration,
 };
 
 use aws_nitro_enclaves_nsm_api::api::{Request, Response};
@@ -99,6 +102,68 @@ fn evidence_is_bound_to_nonce_and_identity_while_jobs_go_on() {
     }
     assert!(enclave.log().contains("no evidence"));
     assert_eq!(client.running(), 0);
+}
+
+/// Does what the kernel of an SEV-SNP guest does with entries under `root`; never ends.
+///
+/// A report is 1184 bytes: the data at 0x50, a measurement of 48 times 7 at 0x90.
+fn animate_reports(root: PathBuf) {
+    let put = |entry: &Path, attribute: &str, bytes: &[u8]| {
+        let unfinished = entry.join(".new");
+        // The entry may be gone already.
+        let _ = fs::write(&unfinished, bytes)
+            .and_then(|()| fs::rename(unfinished, entry.join(attribute)));
+    };
+    thread::spawn(move || {
+        // Attributes that go are not made again.
+        let mut known = HashSet::new();
+        while let Ok(entries) = fs::read_dir(&root) {
+            for entry in entries.map(|entry| entry.unwrap().path()) {
+                if known.insert(entry.clone()) {
+                    put(&entry, "generation", b"0");
+                    put(&entry, "provider", b"sev_guest");
+                    put(&entry, "inblob", b"");
+                }
+                let data = fs::read(entry.join("inblob")).unwrap_or_default();
+                if data.len() == 64 {
+                    let mut report = vec![0; 1184];
+                    report[0x50..0x90].copy_from_slice(&data);
+                    report[0x90..0xc0].fill(7);
+                    put(&entry, "outblob", &report);
+                    put(&entry, "auxblob", b"certificates");
+                    put(&entry, "inblob", b"");
+                    put(&entry, "generation", b"1");
+                }
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+#[test]
+fn a_confined_enclave_still_gets_reports() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    animate_reports(root.clone());
+    let arguments = ["--evidence", "sev-snp", "--tsm-root"];
+    let enclave = Enclave::start(&[arguments.as_slice(), &[root.to_str().unwrap()]].concat());
+    let mut client = enclave.connect();
+    assert_eq!(
+        client.info.measurement_id,
+        format!("sev-snp:{}", "07".repeat(48))
+    );
+    for byte in 0..3 {
+        let nonce = [byte; 32];
+        let Message::Attested { offer } = client.ask(Message::Attest { nonce }) else {
+            panic!("no evidence: {}", enclave.log());
+        };
+        let evidence = offer.evidence.unwrap();
+        assert_eq!(evidence.platform, "sev-snp");
+        let bound = binding(&nonce, &client.info.identity_key);
+        assert_eq!(evidence.document[0x50..0x90], bound);
+        assert_eq!(evidence.endorsements, b"certificates");
+    }
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 0, "entries are left");
 }
 
 #[test]

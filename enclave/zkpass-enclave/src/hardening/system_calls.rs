@@ -81,8 +81,9 @@ const THREADS: &[libc::c_long] = &[
     libc::SYS_set_robust_list,
     libc::SYS_set_tid_address,
     libc::SYS_sigaltstack,
-    // `abort`, after a panic inside a panic.
+    // `abort`, after a panic inside a panic; the second is that of musl.
     libc::SYS_tgkill,
+    libc::SYS_tkill,
 ];
 
 /// Time, randomness and properties of the machine.

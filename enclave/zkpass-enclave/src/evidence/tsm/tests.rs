@@ -20,12 +20,14 @@ struct Tree {
     thread: Option<JoinHandle<()>>,
 }
 
+/// The report for 64 bytes of data.
+type Report = fn(&[u8]) -> Vec<u8>;
+
 /// How the tree behaves.
 #[derive(Clone, Copy)]
 struct Kernel {
     provider: &'static str,
-    /// The report for 64 bytes of data.
-    report: fn(&[u8]) -> Vec<u8>,
+    report: Report,
     auxiliary: Option<&'static [u8]>,
     /// Added to the generation besides the one for our write: somebody else wrote too.
     foreign_writes: fn(round: u64) -> u64,
@@ -156,8 +158,7 @@ fn snp_reports_come_with_their_certificates() {
 
 #[test]
 fn tdx_quotes_of_both_versions_are_read() {
-    let kernels: [fn(&[u8]) -> Vec<u8>; 2] =
-        [|data| tdx_quote(4, 48, data), |data| tdx_quote(5, 54, data)];
+    let kernels: [Report; 2] = [|data| tdx_quote(4, 48, data), |data| tdx_quote(5, 54, data)];
     for report in kernels {
         let tree = Tree::start(Kernel {
             provider: "tdx_guest\n",
@@ -196,7 +197,7 @@ fn a_report_is_asked_for_again_after_a_foreign_write() {
 
 #[test]
 fn reports_that_are_wrong_are_not_passed_on() {
-    let cases: [(fn(&[u8]) -> Vec<u8>, &str); 3] = [
+    let cases: [(Report, &str); 3] = [
         (|_| snp_report(&[1; BINDING_BYTES]), "does not carry"),
         (|data| snp_report(data)[..0xa0].to_vec(), "no launch"),
         (|_| vec![0; MAX_BLOB_BYTES + 1], "more than"),
