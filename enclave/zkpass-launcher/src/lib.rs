@@ -174,7 +174,9 @@ pub enum LaunchError {
     #[error("the socket of a confined enclave is called `enclave.sock`, not `{}`", .0.display())]
     SocketName(PathBuf),
     /// There is no program that can be the stage.
-    #[error("no program confines the enclave: this one cannot, and there is no `zkpass-launcher` beside it")]
+    #[error(
+        "no program confines the enclave: this one cannot, and there is no `zkpass-launcher` beside it"
+    )]
     NoStage,
     /// There is no development root.
     #[error(transparent)]

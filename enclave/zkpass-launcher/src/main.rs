@@ -3,11 +3,11 @@
 use std::{error::Error, ffi::OsString, path::PathBuf, process::ExitCode};
 
 use tokio::signal::unix::{SignalKind, signal};
+use zkpass_core::encoding::hex;
 use zkpass_launcher::{
     Confinement, DevPlatform, DevRoots, Launcher, Measurements, Options, State, Status, confined,
     find_enclave, measure,
 };
-use zkpass_core::encoding::hex;
 
 const USAGE: &str = "\
 usage: zkpass-launcher --socket DIR/enclave.sock [options] [-- ENCLAVE-ARGUMENT...]

@@ -64,7 +64,12 @@ pub fn measure(
     platform: DevPlatform,
     confinement: Confinement,
 ) -> io::Result<Measurements> {
-    Ok(measured(&file_digest(program)?, arguments, platform, confinement))
+    Ok(measured(
+        &file_digest(program)?,
+        arguments,
+        platform,
+        confinement,
+    ))
 }
 
 /// The same from SHA-384 of the program.

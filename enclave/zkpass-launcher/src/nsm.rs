@@ -333,7 +333,9 @@ fn bounded(bytes: Option<ByteBuf>, most: usize) -> Result<Option<Vec<u8>>, Error
 
 fn now_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
-    elapsed.map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    elapsed.map_or(0, |elapsed| {
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 #[cfg(test)]

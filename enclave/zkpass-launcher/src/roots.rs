@@ -192,7 +192,9 @@ pub(crate) fn randomness() -> impl CryptoRng {
 /// Unix time in seconds.
 pub(crate) fn now() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
-    elapsed.map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+    elapsed.map_or(0, |elapsed| {
+        i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+    })
 }
 
 #[cfg(test)]
@@ -206,7 +208,10 @@ mod tests {
 
     fn closed_directory() -> tempfile::TempDir {
         let closed = Permissions::from_mode(0o700);
-        tempfile::Builder::new().permissions(closed).tempdir().unwrap()
+        tempfile::Builder::new()
+            .permissions(closed)
+            .tempdir()
+            .unwrap()
     }
 
     #[test]

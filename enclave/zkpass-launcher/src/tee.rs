@@ -55,10 +55,11 @@ pub(crate) struct Start {
 impl Tee {
     /// Measures the enclave and finds or makes the root. It reads files and computes: not for async code.
     pub(crate) fn new(options: Options) -> Result<Self, LaunchError> {
-        let program_digest = file_digest(&options.program).map_err(|source| LaunchError::Spawn {
-            program: options.program.clone(),
-            source,
-        })?;
+        let program_digest =
+            file_digest(&options.program).map_err(|source| LaunchError::Spawn {
+                program: options.program.clone(),
+                source,
+            })?;
         let confined = options.confinement == Confinement::Full;
         let stage = match (&options.stage, confined) {
             (_, false) => None,
@@ -170,7 +171,9 @@ fn sockets(
 }
 
 fn is_named_as_inside(socket: &Path) -> bool {
-    socket.file_name().is_some_and(|name| name == ENCLAVE_SOCKET)
+    socket
+        .file_name()
+        .is_some_and(|name| name == ENCLAVE_SOCKET)
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
@@ -188,7 +191,9 @@ fn is_ours_alone(directory: &Path) -> io::Result<bool> {
     let mut only_known = true;
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        only_known &= [ENCLAVE_SOCKET, NSM_SOCKET].iter().any(|known| name == *known);
+        only_known &= [ENCLAVE_SOCKET, NSM_SOCKET]
+            .iter()
+            .any(|known| name == *known);
     }
     Ok(is_ours && metadata.mode() & 0o022 == 0 && only_known)
 }

@@ -13,10 +13,7 @@ use zkpass_attest::{
     policy::{MeasuredValues, Measurement},
     verify,
 };
-use zkpass_devtee::{
-    nitro::NitroRoot,
-    rand_core::UnwrapErr,
-};
+use zkpass_devtee::{nitro::NitroRoot, rand_core::UnwrapErr};
 use zkpass_launcher::{
     Confinement, DevPlatform, Measurements, measure,
     nsm::{Authority, Device},
@@ -32,7 +29,13 @@ fn now() -> i64 {
 
 fn measurements(confinement: Confinement) -> Measurements {
     let program = std::env::current_exe().unwrap();
-    measure(&program, &["--provers".into()], DevPlatform::Nitro, confinement).unwrap()
+    measure(
+        &program,
+        &["--provers".into()],
+        DevPlatform::Nitro,
+        confinement,
+    )
+    .unwrap()
 }
 
 /// A document, and the fingerprint of its root.

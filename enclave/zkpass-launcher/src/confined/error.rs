@@ -70,7 +70,10 @@ impl StageError {
 fn hint(error: &io::Error) -> String {
     // A limit of zero namespaces is ENOSPC.
     let is_policy = [libc::EPERM, libc::EACCES, libc::ENOSPC];
-    if !error.raw_os_error().is_some_and(|code| is_policy.contains(&code)) {
+    if !error
+        .raw_os_error()
+        .is_some_and(|code| is_policy.contains(&code))
+    {
         return String::new();
     }
     let switches = [

@@ -116,7 +116,9 @@ fn install(rules: Rules, action: SeccompAction) -> Result<(), String> {
         TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, architecture)
         .map_err(|error| error.to_string())?;
-    let program = filter.try_into().map_err(|error: BackendError| error.to_string())?;
+    let program = filter
+        .try_into()
+        .map_err(|error: BackendError| error.to_string())?;
     let program: seccompiler::BpfProgram = program;
     apply_filter(&program).map_err(|error| error.to_string())
 }

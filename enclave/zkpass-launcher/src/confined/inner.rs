@@ -121,4 +121,3 @@ fn allow(
         Ok(rules)
     }
 }
-

@@ -29,7 +29,9 @@ use nix::{
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 use sha2::{Digest as _, Sha384};
 
-use super::{INNER, LIBRARIES, LOADER_CACHE, PROGRAM, Plan, SOCKETS, STAGE, WORD, error::StageError};
+use super::{
+    INNER, LIBRARIES, LOADER_CACHE, PROGRAM, Plan, SOCKETS, STAGE, WORD, error::StageError,
+};
 
 /// Where the new root is put together. Any directory outside of what is shown
 /// would do: the mount is seen by this process only.
@@ -93,8 +95,14 @@ fn build_root(plan: &Plan) -> Result<(), StageError> {
     let bytes = program.metadata().map_err(copy_failed(plan))?.len();
     let options = format!("mode=755,size={}", bytes.saturating_add(SLACK_BYTES));
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("zkpass"), SITE, Some("tmpfs"), flags, Some(options.as_str()))
-        .map_err(failed(SITE, "mounted"))?;
+    mount(
+        Some("zkpass"),
+        SITE,
+        Some("tmpfs"),
+        flags,
+        Some(options.as_str()),
+    )
+    .map_err(failed(SITE, "mounted"))?;
 
     copy_program(&mut program, plan)?;
     for directory in LIBRARIES {
@@ -220,9 +228,16 @@ fn mounted(line: &str) -> Option<(PathBuf, MsFlags)> {
 
 /// Four characters are written as a backslash and three octal digits.
 fn unescape(path: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(path.to_owned(), |path, (code, text)| path.replace(code, text))
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(path.to_owned(), |path, (code, text)| {
+        path.replace(code, text)
+    })
 }
 
 /// Makes the new root the only one.
@@ -303,7 +318,9 @@ pub(super) fn has_hung_up(within: Duration) -> io::Result<bool> {
 
 /// Ends as the enclave did, by the same signal if it was one.
 fn end_like(status: ExitStatus) -> ExitCode {
-    let signal = status.signal().and_then(|number| Signal::try_from(number).ok());
+    let signal = status
+        .signal()
+        .and_then(|number| Signal::try_from(number).ok());
     if let Some(signal) = signal {
         // A signal that does not end us leaves the status for failure.
         let _ = raise(signal);

@@ -59,7 +59,10 @@ fn the_module_describes_itself_and_its_registers() {
     else {
         panic!("{described:?}");
     };
-    assert!(module_id.starts_with("i-zkpass-development-enc"), "{module_id}");
+    assert!(
+        module_id.starts_with("i-zkpass-development-enc"),
+        "{module_id}"
+    );
     assert!(locked_pcrs.into_iter().eq(0..16));
     for (index, value) in [(0, 1), (1, 2), (2, 3), (3, 0), (15, 0)] {
         assert_eq!(describe(&mut device, index), (true, vec![value; 48]));
@@ -116,7 +119,11 @@ fn wrong_requests_get_the_codes_of_the_device() {
         (attestation(0, 513, 0), "InputTooLarge"),
         (attestation(0, 0, 1025), "InputTooLarge"),
     ] {
-        assert_eq!(error(&ask(&mut device(), &request)), expected, "{request:?}");
+        assert_eq!(
+            error(&ask(&mut device(), &request)),
+            expected,
+            "{request:?}"
+        );
     }
     let largest = ask(&mut device(), &attestation(512, 512, 1024));
     assert!(matches!(largest, Response::Attestation { .. }));
@@ -196,7 +203,10 @@ fn the_server_keeps_one_module_for_all_connections() {
     assert_eq!(exchange(&mut one, &lock), b"\x67LockPCR");
     assert_eq!(exchange(&mut two, &lock), b"\xa1\x65Error\x6dReadOnlyIndex");
     // A request that makes no sense does not end the connection,
-    assert_eq!(exchange(&mut two, b""), b"\xa1\x65Error\x70InvalidOperation");
+    assert_eq!(
+        exchange(&mut two, b""),
+        b"\xa1\x65Error\x70InvalidOperation"
+    );
     assert_eq!(exchange(&mut two, &lock), b"\xa1\x65Error\x6dReadOnlyIndex");
     // one that is too long does, without being read.
     two.write_all(&[0, 0, 0x10, 1]).unwrap();

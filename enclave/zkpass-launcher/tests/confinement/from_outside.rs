@@ -43,7 +43,10 @@ pub fn looks_confined() {
 
     // One interface, which never carried anything, because it is down.
     let interfaces = fs::read_to_string(format!("/proc/{enclave}/net/dev")).unwrap();
-    let names: Vec<_> = interfaces.lines().filter_map(|line| line.split_once(':')).collect();
+    let names: Vec<_> = interfaces
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .collect();
     assert_eq!(names.len(), 1, "{interfaces}");
     assert_eq!(names[0].0.trim(), "lo");
     let addresses = fs::read_to_string(format!("/proc/{enclave}/net/fib_trie")).unwrap();
@@ -54,7 +57,9 @@ pub fn looks_confined() {
         let fields: Vec<_> = line.split(' ').collect();
         let (path, flags) = (fields[4], fields[5]);
         let is_known = ["/", "/stage", "/etc/ld.so.cache", "/run/zkpass"].contains(&path)
-            || ["/lib", "/usr/lib"].iter().any(|known| path.starts_with(known));
+            || ["/lib", "/usr/lib"]
+                .iter()
+                .any(|known| path.starts_with(known));
         assert!(is_known, "{line}");
         let is_read_only = flags.split(',').any(|flag| flag == "ro");
         assert_eq!(is_read_only, path != "/run/zkpass", "{line}");
@@ -131,7 +136,10 @@ fn only_child(parent: u32) -> u32 {
         let Ok(status) = fs::read_to_string(path.join("status")) else {
             continue;
         };
-        if status.lines().any(|line| line == format!("PPid:\t{parent}")) {
+        if status
+            .lines()
+            .any(|line| line == format!("PPid:\t{parent}"))
+        {
             children.push(process);
         }
     }

@@ -41,7 +41,9 @@ fn main() -> ExitCode {
     let tests = [
         Trial::test("from_within", || Ok(from_within())),
         Trial::test("from_outside", || Ok(from_outside::looks_confined())),
-        Trial::test("an_ordinary_user_can_confine", || Ok(an_ordinary_user_can_confine())),
+        Trial::test("an_ordinary_user_can_confine", || {
+            Ok(an_ordinary_user_can_confine())
+        }),
         Trial::test("a_killed_stage_leaves_no_enclave", || {
             Ok(from_outside::a_killed_stage_leaves_no_enclave())
         }),
@@ -51,8 +53,12 @@ fn main() -> ExitCode {
         Trial::test("a_deaf_enclave_ends_with_the_launcher", || {
             Ok(from_outside::a_deaf_enclave_ends_with_the_launcher())
         }),
-        Trial::test("a_changed_program_is_refused", || Ok(a_changed_program_is_refused())),
-        Trial::test("a_shared_directory_is_refused", || Ok(a_shared_directory_is_refused())),
+        Trial::test("a_changed_program_is_refused", || {
+            Ok(a_changed_program_is_refused())
+        }),
+        Trial::test("a_shared_directory_is_refused", || {
+            Ok(a_shared_directory_is_refused())
+        }),
         Trial::test("what_is_missing_is_said", || Ok(what_is_missing_is_said())),
         Trial::test("without_confinement_the_probe_sees_the_host", || {
             Ok(without_confinement_the_probe_sees_the_host())
@@ -86,7 +92,11 @@ fn options(mode: &str) -> (TempDir, Options) {
 
 /// Runs a probe to its end and returns its report.
 fn report(options: Options) -> String {
-    let path = options.socket.clone().unwrap().with_file_name(probe::REPORT);
+    let path = options
+        .socket
+        .clone()
+        .unwrap()
+        .with_file_name(probe::REPORT);
     let error = runtime().block_on(Launcher::start(options)).unwrap_err();
     let LaunchError::Ended { status } = error else {
         panic!("{error}");
@@ -157,7 +167,10 @@ fn without_confinement_the_probe_sees_the_host() {
         "network: ECONNREFUSED",
         "ptrace: fine",
     ] {
-        assert!(report.lines().any(|found| found == line), "{line}\n{report}");
+        assert!(
+            report.lines().any(|found| found == line),
+            "{line}\n{report}"
+        );
     }
 }
 
@@ -258,7 +271,10 @@ fn what_is_missing_is_said() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("user namespaces are not available"), "{text}");
-    assert!(text.contains("sysctl user.max_user_namespaces=1024"), "{text}");
+    assert!(
+        text.contains("sysctl user.max_user_namespaces=1024"),
+        "{text}"
+    );
 }
 
 /// Whether something becomes true within some seconds.

@@ -72,7 +72,12 @@ fn attempt(what: &str, port: &str) -> io::Result<()> {
         "device" => {
             let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
             let device = nix::sys::stat::SFlag::S_IFCHR;
-            Ok(nix::sys::stat::mknod("/run/zkpass/null", device, mode, 0x103)?)
+            Ok(nix::sys::stat::mknod(
+                "/run/zkpass/null",
+                device,
+                mode,
+                0x103,
+            )?)
         }
         "thread" => {
             std::thread::spawn(|| ()).join().unwrap();
