@@ -1,5 +1,6 @@
 //! The list of targets; each module holds those of one part.
 
+mod attest_snp;
 mod channel;
 mod proof;
 mod query;
@@ -21,6 +22,7 @@ pub const TARGETS: &[Target] = &[
     channel::FRAME,
     channel::SEALED_REQUEST,
     channel::SEALED_BODY,
+    attest_snp::SNP_EVIDENCE,
 ];
 
 /// The input as text; none of the text formats is defined for anything else.

@@ -56,4 +56,5 @@ smoke_tests! {
     frame = "frame",
     sealed_request = "sealed-request",
     sealed_body = "sealed-body",
+    snp_evidence = "snp-evidence",
 }

@@ -11,7 +11,17 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod nitro;
+pub mod sev_snp;
 
 pub use p384::elliptic_curve::rand_core;
