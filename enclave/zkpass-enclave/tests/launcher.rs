@@ -1,12 +1,56 @@
-//! The launcher with a real enclave.
+//! The launcher with a real enclave, which is confined: this program is its stage as well.
 
 mod common;
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use common::{Client, PROGRAM, honest};
+use libtest_mimic::{Arguments, Trial};
 use tokio::{sync::watch, task::spawn_blocking, time::timeout};
-use zkpass_launcher::{Launcher, Options, State, Status};
+use zkpass_launcher::{Launcher, Options, State, Status, confined};
+
+fn main() -> ExitCode {
+    // Before a test harness starts threads.
+    if confined::is_asked_for() {
+        return confined::run();
+    }
+    let tests = [
+        trial(
+            "a_killed_enclave_is_noticed_and_started_again",
+            a_killed_enclave_is_noticed_and_started_again,
+        ),
+        trial(
+            "shutdown_ends_the_enclave_and_says_so",
+            shutdown_ends_the_enclave_and_says_so,
+        ),
+        trial(
+            "a_dropped_launcher_kills_the_enclave",
+            a_dropped_launcher_kills_the_enclave,
+        ),
+        trial(
+            "the_enclave_is_the_measured_one",
+            the_enclave_is_the_measured_one,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), tests.into()).exit_code()
+}
+
+fn trial<F: Future<Output = ()>>(name: &str, test: fn() -> F) -> Trial
+where
+    F: 'static,
+{
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(test());
+        Ok(())
+    })
+}
 
 async fn launch() -> Launcher {
     Launcher::start(Options::new(PROGRAM.into())).await.unwrap()
@@ -39,7 +83,6 @@ fn is_running(process_id: u32) -> bool {
     Path::new(&format!("/proc/{process_id}")).exists()
 }
 
-#[tokio::test]
 async fn a_killed_enclave_is_noticed_and_started_again() {
     let launcher = launch().await;
     let socket = launcher.socket().to_owned();
@@ -82,7 +125,6 @@ async fn a_killed_enclave_is_noticed_and_started_again() {
     launcher.shutdown().await;
 }
 
-#[tokio::test]
 async fn shutdown_ends_the_enclave_and_says_so() {
     let launcher = launch().await;
     let mut status = launcher.status();
@@ -95,7 +137,6 @@ async fn shutdown_ends_the_enclave_and_says_so() {
     assert!(!directory.exists());
 }
 
-#[tokio::test]
 async fn a_dropped_launcher_kills_the_enclave() {
     let launcher = launch().await;
     let process_id = process_id(*launcher.status().borrow());
@@ -107,4 +148,18 @@ async fn a_dropped_launcher_kills_the_enclave() {
     })
     .await
     .expect("the enclave is still there");
+}
+
+async fn the_enclave_is_the_measured_one() {
+    let launcher = launch().await;
+    let tee = *launcher.tee();
+    assert!(tee.confined);
+    let socket = launcher.socket().to_owned();
+    let info = spawn_blocking(move || Client::connect(&socket).info)
+        .await
+        .unwrap();
+    assert_eq!(info.kind, tee.platform.name());
+    let pcr0 = zkpass_core::encoding::hex(&tee.measurements.pcr0);
+    assert_eq!(info.measurement_id, format!("nitro:{pcr0}"));
+    launcher.shutdown().await;
 }

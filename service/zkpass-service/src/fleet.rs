@@ -13,7 +13,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 use zkpass_core::api::{EnclaveInfo, EnclaveOffer};
 use zkpass_core::encoding::hex;
 use zkpass_core::evidence::Nonce;
-use zkpass_launcher::{Confinement, DevPlatform, DevRoots, LaunchError, Launcher, Options, TeeInfo};
+use zkpass_launcher::{
+    Confinement, DevPlatform, DevRoots, LaunchError, Launcher, Options, TeeInfo,
+};
 
 use crate::config::{EnclaveConfig, Simulate};
 use crate::session::{self, Reply, Session, SessionEnd, Watch};
