@@ -14,7 +14,7 @@ use zkpass_channel::{
     SealedAnswerBody, SealedRequestBody,
 };
 use zkpass_client::KeyCache;
-use zkpass_client::holder::{Holder, Progress, ProveError, prove_locally};
+use zkpass_client::holder::{Progress, ProveError, prove_locally};
 use zkpass_client::keys;
 use zkpass_client::verifier::Verifier;
 use zkpass_core::api::{EnclaveInfo, JobResponse, JobStatus, Problem, ProofRequest};
@@ -40,7 +40,7 @@ async fn an_honest_proof_verifies_however_it_was_made() {
 
     let cache = Arc::new(KeyCache::new(2));
     let verifier = Verifier::with_cache(Arc::clone(&cache));
-    let enclave = identity(&holder).await;
+    let enclave = identity(&stack).await;
     let policy = scene.policy().expect_enclave_keys(vec![enclave]);
     let claims = verifier.verify(policy, proof.token().into()).await.unwrap();
     let output: Vec<_> = claims
@@ -93,7 +93,7 @@ async fn a_killed_enclave_fails_its_job_at_once_and_the_holder_tries_again() {
     let stack = Stack::start("");
     let scene = Scene::large();
     let once = stack.holder().max_attempts(1).build().unwrap();
-    let old = identity(&once).await;
+    let old = identity(&stack).await;
 
     let request = scene.request();
     let proving = tokio::spawn(async move { once.prove(&request).await });
@@ -135,7 +135,7 @@ async fn a_killed_enclave_fails_its_job_at_once_and_the_holder_tries_again() {
         "{retries:?}"
     );
     assert!(retries.contains(&Code::EnclaveLost), "{retries:?}");
-    let new = identity(&holder).await;
+    let new = identity(&stack).await;
     assert_ne!(old, new);
     let policy = scene.policy().expect_enclave_keys(vec![new]);
     let verified = Verifier::new(1).verify(policy, proof.into_token()).await;
@@ -148,13 +148,13 @@ async fn a_hung_enclave_is_replaced() {
     let stack = Stack::start_with("", "health_seconds = 1\nsilence_seconds = 2");
     let scene = Scene::new();
     let once = stack.holder().max_attempts(1).build().unwrap();
-    let old = identity(&once).await;
+    let old = identity(&stack).await;
     let from = stack.log().len();
     stack.signal_enclave("STOP");
     let error = once.prove(&scene.request()).await.unwrap_err();
     assert_eq!(error.code(), Code::EnclaveLost);
     stack.wait_for_log("enclave ready", from);
-    assert_ne!(old, identity(&once).await);
+    assert_ne!(old, identity(&stack).await);
     once.prove(&scene.request()).await.unwrap();
 }
 
@@ -247,14 +247,14 @@ struct Rogue {
 
 impl Rogue {
     async fn new(stack: &Stack) -> Self {
-        let holder: Holder = stack.holder().build().unwrap();
+        let mut offers = zkpass_client::holder::enclaves(&stack.url).await.unwrap();
         Self {
             http: reqwest::Client::builder()
                 .tls_backend_preconfigured(no_tls())
                 .build()
                 .unwrap(),
             url: format!("{}/v1/proofs", stack.url),
-            enclave: holder.enclaves().await.unwrap().remove(0),
+            enclave: offers.remove(0).info,
         }
     }
 
@@ -266,7 +266,7 @@ impl Rogue {
     fn seal(&self, body: &SealedRequestBody, key: &PublicKey) -> (Vec<u8>, AnswerOpener) {
         let binding = Binding {
             key_id: &self.enclave.key_id,
-            measurement_id: &self.enclave.kind,
+            measurement_id: &self.enclave.measurement_id,
         };
         let mut rng = UnwrapErr(getrandom::SysRng);
         zkpass_channel::seal(body, key, &binding, &mut rng).unwrap()

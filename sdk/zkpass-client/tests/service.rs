@@ -12,10 +12,8 @@ use zkpass_client::holder::{
 };
 use zkpass_client::issuer::Issuer;
 use zkpass_client::verifier::DvrBuilder;
-use zkpass_client::{danger, keys};
-use zkpass_core::api::{
-    EnclaveInfo, EnclaveOffer, EnclavesResponse, Problem, UNATTESTED_DEVELOPMENT,
-};
+use zkpass_client::{attestation::Policy, keys};
+use zkpass_core::api::{EnclavesResponse, Problem};
 use zkpass_core::code::Code;
 use zkpass_core::encoding::base64url;
 use zkpass_core::evidence::parse_nonce;

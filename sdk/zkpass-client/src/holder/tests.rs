@@ -425,7 +425,7 @@ fn an_answer_of_another_enclave_or_request_is_not_handed_out() {
         error,
         Err(ProveError::Mismatch(Mismatch::Signature))
     ));
-    let error = exchange(|scene, enclave, _| SealedAnswerBody::Proved {
+    let error = exchange(|scene, tee, _| SealedAnswerBody::Proved {
         proof: ProofToken::sign(&claims(scene), &tee.identity).unwrap(),
         idempotency_id: "other".into(),
     });

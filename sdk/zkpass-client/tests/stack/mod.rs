@@ -15,11 +15,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use zkpass_client::holder::{Holder, HolderBuilder, Request};
+use zkpass_attest::policy::MeasuredValues;
+use zkpass_attest::{Measurement, danger::trust_development_root};
+use zkpass_client::holder::{self, Holder, HolderBuilder, Request};
 use zkpass_client::issuer::Issuer;
 use zkpass_client::verifier::{DvrBuilder, Policy};
-use zkpass_client::{danger, keys};
+use zkpass_client::{attestation, keys};
 use zkpass_core::dvr::Dvr;
+use zkpass_core::encoding::from_hex;
 use zkpass_core::keys::{PublicKey, SigningKey};
 use zkpass_core::user_data::Profile;
 
@@ -29,6 +32,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// A running service and its enclave; both end when this is dropped.
 pub struct Stack {
     pub url: String,
+    /// SHA-256 of the development root that vouches for the enclave.
+    pub root: [u8; 32],
     service: Child,
     log: Arc<Mutex<Vec<String>>>,
     _directory: TempDir,
@@ -66,6 +71,7 @@ impl Stack {
         });
         let mut stack = Self {
             url: String::new(),
+            root: [0; 32],
             service,
             log,
             _directory: directory,
@@ -76,6 +82,10 @@ impl Stack {
         let started: serde_json::Value = serde_json::from_str(json).unwrap();
         let address = started["fields"]["address"].as_str().unwrap();
         stack.url = format!("http://{address}");
+        let tee = stack.wait_for_log("in a development TEE", 0);
+        let tee: serde_json::Value = serde_json::from_str(&tee).unwrap();
+        let root = tee["fields"]["development_root"].as_str().unwrap();
+        stack.root = from_hex(root).unwrap();
         // The enclave was started before; its first hello takes a moment.
         stack.wait_for_log("enclave ready", 0);
         stack
@@ -100,8 +110,23 @@ impl Stack {
         }
     }
 
+    /// Accepts the enclave program that was built, measured here and not asked for.
+    pub fn policy(&self) -> attestation::Policy {
+        trust_development_root(pinned(&program("zkpass-enclave")), self.root)
+    }
+
     pub fn holder(&self) -> HolderBuilder {
-        Holder::builder(&self.url).danger(danger::accept_unattested_development())
+        Holder::builder(&self.url, self.policy())
+    }
+
+    pub fn service_id(&self) -> u32 {
+        self.service.id()
+    }
+
+    /// The enclave process, below the stage that confines it.
+    pub fn enclave_id(&self) -> u32 {
+        let stage = child_of(self.service.id()).expect("a stage");
+        child_of(stage).expect("an enclave process")
     }
 
     /// Kills the enclave process, and only it.
@@ -111,19 +136,36 @@ impl Stack {
 
     /// Sends a signal to the enclave process, and only to it.
     pub fn signal_enclave(&self, name: &str) {
-        let parent = format!("PPid:\t{}", self.service.id());
-        let is_child = |pid: &u32| {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
-            status.is_ok_and(|status| status.lines().any(|line| line == parent))
-        };
-        let entries = std::fs::read_dir("/proc").unwrap();
-        let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let enclave = numbers
-            .into_iter()
-            .find(is_child)
-            .expect("an enclave process");
-        signal(name, enclave);
+        signal(name, self.enclave_id());
     }
+}
+
+/// The process whose parent this is.
+fn child_of(parent: u32) -> Option<u32> {
+    let parent = format!("PPid:\t{parent}");
+    let is_child = |pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+        status.is_ok_and(|status| status.lines().any(|line| line == parent))
+    };
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let mut numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    numbers.find(is_child)
+}
+
+/// A policy for one program, with the vendors' roots.
+pub fn pinned(program: &Path) -> attestation::Policy {
+    let platform = zkpass_launcher::DevPlatform::Nitro;
+    let confinement = zkpass_launcher::Confinement::Full;
+    let measured = zkpass_launcher::measure(program, &[], platform, confinement).unwrap();
+    let pcrs = [measured.pcr0, measured.pcr1, measured.pcr2];
+    let measurement = Measurement {
+        name: "the build under test".into(),
+        not_after: None,
+        values: MeasuredValues::Nitro {
+            pcrs: (0..).zip(pcrs).collect(),
+        },
+    };
+    attestation::Policy::new([measurement]).unwrap()
 }
 
 impl Drop for Stack {
@@ -147,7 +189,7 @@ fn signal(name: &str, pid: u32) {
     assert!(status.unwrap().success());
 }
 
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     // The test program is in `deps` below the directory of the others.
     let own = std::env::current_exe().unwrap();
     let program = own
@@ -250,6 +292,7 @@ impl Scene {
 }
 
 /// The key by which an enclave signs its proofs.
-pub async fn identity(holder: &Holder) -> PublicKey {
-    holder.enclaves().await.unwrap()[0].identity_key
+pub async fn identity(stack: &Stack) -> PublicKey {
+    let offers = holder::enclaves(&stack.url).await.unwrap();
+    offers[0].info.identity_key
 }
