@@ -17,8 +17,15 @@ fn the_demonstration_verifies_and_says_what_it_skips() {
         answer["output"],
         json!({"eligible": true, "first_name": "Dewi"})
     );
-    assert_eq!(answer["enclave"]["kind"], "unattested-development");
-    for step in ["start", "issue", "ask", "prove", "verify", "total"] {
+    assert_eq!(answer["enclave"]["kind"], "nitro");
+    assert_eq!(answer["enclave"]["confined"], true);
+    let measurement = answer["enclave"]["measurement"].as_str().unwrap();
+    let changed = &answer["changed_enclave"];
+    assert_eq!(changed["refused"], "wrong-measurement");
+    assert!(!measurement.contains(changed["pcr0"].as_str().unwrap()));
+    for step in [
+        "start", "issue", "ask", "attest", "prove", "verify", "refuse", "total",
+    ] {
         assert!(answer["milliseconds"][step].is_number(), "{step}");
     }
     for party in ["issuer", "holder", "service", "enclave", "verifier"] {
@@ -51,7 +58,9 @@ fn the_demonstration_reads_well() {
         "service",
         "enclave",
         "verifier",
-        "unattested",
+        "measured",
+        "expected",
+        "no byte of data was sent",
         "verified",
     ] {
         assert!(text.contains(word), "no `{word}` in:\n{text}");
@@ -72,22 +81,21 @@ fn a_proof_from_the_local_service() {
         sandbox.ok(line);
     }
     let prove = format!(
-        "prove --dvr r.jws --token t.jws --url {} --out p.jws --json",
-        service.url
+        "prove --dvr r.jws --token t.jws --url {} --policy {} --out p.jws --json",
+        service.url, service.policy
     );
 
-    // Without a word from the user nothing is sent, and the message names the way out.
+    // The vendors' roots, which the policy stands under, do not vouch for a development TEE.
     let refused = sandbox.run(&prove).refused("unattested-enclave");
-    let message = refused.json()["error"]["message"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert!(message.contains("--danger-accept-unattested"), "{message}");
+    let error = &refused.json()["error"];
+    assert_eq!(error["cause"], "nitro-unknown-root");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("nothing was sent"), "{message}");
     assert!(!sandbox.files().contains(&"p.jws".to_owned()));
 
-    let proved = sandbox
-        .ok(&format!("{prove} --danger-accept-unattested"))
-        .json();
+    let prove = format!("{prove} --danger-development-root {}", service.root);
+    let proved = sandbox.ok(&prove).json();
+    assert_eq!(proved["evidence"], "p.jws.evidence.json");
     let verified = sandbox
         .ok(
             "verify --proof p.jws --dvr r.jws --verifier-key lender.pub.pem \
@@ -104,10 +112,34 @@ fn a_proof_from_the_local_service() {
         r#"{"customer": {"date_of_birth": "1994-03-17"}}"#,
     );
     sandbox.ok("token sign --key bank.pem --data data.json --out t.jws");
-    let refused = sandbox
-        .run(&format!("{prove} --danger-accept-unattested"))
-        .refused("MissingField");
+    let refused = sandbox.run(&prove).refused("MissingField");
     assert!(refused.json()["error"]["pointer"].is_string());
+
+    // The kept evidence is verified again, offline, by the same policy and by one measured here.
+    let shown = sandbox.ok("attest show p.jws.evidence.json --json").json();
+    assert_eq!(
+        shown["measurement_id"],
+        proved["enclave"]["measurement_id"]
+    );
+    sandbox.ok("attest measure --out measured.toml");
+    for policy in [&*service.policy, "measured.toml"] {
+        let verify = format!("attest verify p.jws.evidence.json --policy {policy} --json");
+        let root = format!("{verify} --danger-development-root {}", service.root);
+        let verified = sandbox.ok(&root).json();
+        assert_eq!(verified["verified"], true);
+        assert_eq!(verified["claims"]["development"], true);
+        sandbox.run(&verify).refused("nitro-unknown-root");
+        sandbox
+            .run(&format!("{root} --at 1"))
+            .refused("nitro-certificate-not-yet-valid");
+    }
+    let fetch = format!("attest fetch --url {} --out e.json --json", service.url);
+    assert_eq!(sandbox.ok(&fetch).json()["enclaves"], 1);
+    sandbox.ok("attest policy e.json --name fetched --out fetched.toml");
+    sandbox.ok(&format!(
+        "attest verify e.json --policy fetched.toml --danger-development-root {}",
+        service.root
+    ));
 
     service.stop();
 }
@@ -116,12 +148,14 @@ fn a_proof_from_the_local_service() {
 struct Service {
     child: Child,
     url: String,
+    policy: String,
+    root: String,
 }
 
 impl Service {
     fn start(sandbox: &Sandbox) -> Self {
         let mut child = sandbox
-            .command("serve --listen 127.0.0.1:0 --json")
+            .command("serve --listen 127.0.0.1:0 --state state --json")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -133,7 +167,14 @@ impl Service {
         let ready: Value = serde_json::from_str(&line).unwrap();
         let url = ready["url"].as_str().unwrap().to_owned();
         assert!(url.starts_with("http://127.0.0.1:"));
-        Self { child, url }
+        let text = |name: &str| ready[name].as_str().unwrap().to_owned();
+        assert_eq!(ready["confined"], true);
+        Self {
+            child,
+            url,
+            policy: text("policy"),
+            root: text("development_root"),
+        }
     }
 
     /// Asks it to stop, as a service manager does, and expects that it does.
