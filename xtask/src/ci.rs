@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{shell, tour, wasm, words, zones};
+use crate::{image, shell, tour, wasm, words, zones};
 
 /// Which checks to run.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Run only these checks
+    /// Run only these checks; `image` runs in no other way
     #[arg(long, value_delimiter = ',', value_name = "STEP")]
     only: Vec<String>,
     /// Leave these checks out; the summary says so
@@ -72,6 +72,15 @@ const STEPS: &[Step] = &[
     },
 ];
 
+/// Checks that run only when they are asked for: they take long, or need programs
+/// that `.ci/run` does not bring.
+const OPTIONAL_STEPS: &[Step] = &[
+    Step {
+        name: "image",
+        run: |_| image::check_reproducible(&image::KernelSource::default()),
+    },
+];
+
 /// The command the README gives for the demonstration.
 const DEMO_COMMAND: &str = "cargo run --release -p zkpass-cli --bin zkpass -- demo";
 
@@ -84,7 +93,11 @@ const FUZZ_SECONDS: &str = "10";
 /// Runs the checks and fails when one of them did.
 pub fn run(options: &Options) -> Result<()> {
     for name in options.only.iter().chain(&options.skip) {
-        if !STEPS.iter().any(|step| step.name == name) {
+        if !STEPS
+            .iter()
+            .chain(OPTIONAL_STEPS)
+            .any(|step| step.name == name)
+        {
             bail!("no step is called `{name}`");
         }
     }
@@ -92,7 +105,10 @@ pub fn run(options: &Options) -> Result<()> {
     let mut failed = Vec::new();
     let mut results = Vec::new();
     let start = Instant::now();
-    for step in STEPS {
+    let optional = OPTIONAL_STEPS
+        .iter()
+        .filter(|step| options.only.iter().any(|name| name == step.name));
+    for step in STEPS.iter().chain(optional) {
         let chosen = options.only.is_empty() || options.only.iter().any(|name| name == step.name);
         if !chosen || options.skip.iter().any(|name| name == step.name) {
             rows.push(format!("{:8} skipped", step.name));

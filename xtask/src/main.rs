@@ -2,6 +2,7 @@
 
 mod ci;
 mod graph;
+mod image;
 mod shell;
 mod tour;
 mod wasm;
@@ -30,6 +31,8 @@ enum Task {
     Wasm,
     /// Run the commands of the README's tour
     Tour,
+    /// Build what runs in a Nitro Enclave or a confidential virtual machine
+    Image(image::Options),
     /// Run all checks, in the order of their cost
     Ci(ci::Options),
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Words => words::run(),
         Task::Wasm => wasm::run(),
         Task::Tour => tour::run(),
+        Task::Image(options) => image::run(&options),
         Task::Ci(options) => ci::run(&options),
     };
     match result {
