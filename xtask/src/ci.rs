@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{image, shell, tour, wasm, words, zones};
+use crate::{image, microvm, shell, tour, wasm, words, zones};
 
 /// Which checks to run.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Run only these checks; `image` runs in no other way
+    /// Run only these checks; `microvm` and `image` run in no other way
     #[arg(long, value_delimiter = ',', value_name = "STEP")]
     only: Vec<String>,
     /// Leave these checks out; the summary says so
@@ -75,6 +75,10 @@ const STEPS: &[Step] = &[
 /// Checks that run only when they are asked for: they take long, or need programs
 /// that `.ci/run` does not bring.
 const OPTIONAL_STEPS: &[Step] = &[
+    Step {
+        name: "microvm",
+        run: |_| microvm::run(&microvm::Options::default()),
+    },
     Step {
         name: "image",
         run: |_| image::check_reproducible(&image::KernelSource::default()),

@@ -3,6 +3,7 @@
 mod ci;
 mod graph;
 mod image;
+mod microvm;
 mod shell;
 mod tour;
 mod wasm;
@@ -33,6 +34,8 @@ enum Task {
     Tour,
     /// Build what runs in a Nitro Enclave or a confidential virtual machine
     Image(image::Options),
+    /// Boot the enclave as the first process of an emulated machine and talk to it
+    Microvm(microvm::Options),
     /// Run all checks, in the order of their cost
     Ci(ci::Options),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Wasm => wasm::run(),
         Task::Tour => tour::run(),
         Task::Image(options) => image::run(&options),
+        Task::Microvm(options) => microvm::run(&options),
         Task::Ci(options) => ci::run(&options),
     };
     match result {
