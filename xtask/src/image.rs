@@ -95,8 +95,10 @@ pub fn run(options: &Options) -> Result<()> {
         }
         Task::CheckReproducible(source) => check_reproducible(source),
         Task::Nitro(image) => {
+            image.kernel.warn_about_nitro()?;
+            let kernel = image.kernel.read(NITRO_MODULES)?;
             let program = fs::read(build_binary(shell::root(), &target_folder()?)?)?;
-            let built = nitro(image, &program)?;
+            let built = nitro(&kernel, &program, &arguments(image))?;
             fs::create_dir_all(&image.out)?;
             write(&image.out, "zkpass-enclave.eif", &built.image)?;
             let entry = measurements::nitro(&built.registers);
@@ -104,10 +106,7 @@ pub fn run(options: &Options) -> Result<()> {
             write(&image.out, "measurements.toml", entry.as_bytes())?;
             binary::print_environment()
         }
-        Task::Vm(vm) => {
-            let program = fs::read(build_binary(shell::root(), &target_folder()?)?)?;
-            write_vm(vm, &program)
-        }
+        Task::Vm(vm) => build_vm(vm),
     }
 }
 
@@ -124,17 +123,16 @@ fn arguments(image: &Image) -> Vec<String> {
     }
 }
 
-fn nitro(image: &Image, program: &[u8]) -> Result<eif::Eif> {
-    image.kernel.warn_about_nitro()?;
-    let kernel = image.kernel.read(NITRO_MODULES)?;
+fn nitro(kernel: &Kernel, program: &[u8], arguments: &[String]) -> Result<eif::Eif> {
     let boot = ramdisk::boot(&kernel.modules)?;
-    let program = ramdisk::program(program, &arguments(image))?;
-    eif::build(&kernel, NITRO_COMMAND_LINE, &[boot, program])
+    let program = ramdisk::program(program, arguments)?;
+    eif::build(kernel, NITRO_COMMAND_LINE, &[boot, program])
 }
 
-fn write_vm(vm: &Vm, program: &[u8]) -> Result<()> {
+fn build_vm(vm: &Vm) -> Result<()> {
     let kernel = vm.image.kernel.read(VM_MODULES)?;
-    let ramdisk = ramdisk::whole(&kernel.modules, program, &arguments(&vm.image))?;
+    let program = fs::read(build_binary(shell::root(), &target_folder()?)?)?;
+    let ramdisk = ramdisk::whole(&kernel.modules, &program, &arguments(&vm.image))?;
     let out = &vm.image.out;
     fs::create_dir_all(out)?;
     write(out, "kernel", &kernel.image)?;
@@ -176,14 +174,8 @@ pub fn check_reproducible(source: &KernelSource) -> Result<()> {
     anyhow::ensure!(first == second, "the two builds of zkpass-enclave differ");
     println!("zkpass-enclave: both builds have the same bytes");
     if source.is_given() {
-        let image = |program: &[u8]| {
-            let image = Image {
-                kernel: source.clone(),
-                out: PathBuf::new(),
-                arguments: Vec::new(),
-            };
-            nitro(&image, program)
-        };
+        let kernel = source.read(NITRO_MODULES)?;
+        let image = |program| nitro(&kernel, program, &usual_arguments());
         let (first, second) = (image(first)?, image(second)?);
         anyhow::ensure!(
             first.image == second.image && first.registers == second.registers,

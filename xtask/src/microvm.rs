@@ -109,10 +109,10 @@ fn check_tools() -> Result<()> {
 
 /// An emulated machine; it is stopped when this is dropped.
 struct Machine {
-    folder: tempfile::TempDir,
     // Dropped in this order.
     emulator: Process,
     _bridge: Process,
+    folder: tempfile::TempDir,
     start: Instant,
 }
 
@@ -172,9 +172,9 @@ impl Machine {
             .stdin(Stdio::null());
         let emulator = Process(emulator.spawn().context("cannot start the emulator")?);
         Ok(Self {
-            folder,
             emulator,
             _bridge: bridge,
+            folder,
             start,
         })
     }
