@@ -9,7 +9,12 @@ use crate::shell;
 
 /// What is built. A proof is checked in the browser by a verifier of its own,
 /// because the proving library reads a clock that wasm32 does not have.
-const PACKAGES: &[&str] = &["zkpass-core", "zkpass-query", "zkpass-channel"];
+const PACKAGES: &[&str] = &[
+    "zkpass-core",
+    "zkpass-query",
+    "zkpass-channel",
+    "zkpass-attest",
+];
 
 const TARGET: &str = "wasm32-unknown-unknown";
 

@@ -68,6 +68,7 @@ const HTTP: &[&str] = &["axum", "curl", "hyper", "openssl", "reqwest", "ureq"];
 const MUST_NOT_LINK: &[(&str, &[&str])] = &[
     ("zkpass-core", OS_RANDOMNESS),
     ("zkpass-query", OS_RANDOMNESS),
+    ("zkpass-attest", OS_RANDOMNESS),
     ("zkpass-service", PLAINTEXT_CODE),
     ("zkpass-launcher", PLAINTEXT_CODE),
     ("zkpass-devtee", PLAINTEXT_CODE),

@@ -117,10 +117,7 @@ fn a_proof_from_the_local_service() {
 
     // The kept evidence is verified again, offline, by the same policy and by one measured here.
     let shown = sandbox.ok("attest show p.jws.evidence.json --json").json();
-    assert_eq!(
-        shown["measurement_id"],
-        proved["enclave"]["measurement_id"]
-    );
+    assert_eq!(shown["measurement_id"], proved["enclave"]["measurement_id"]);
     sandbox.ok("attest measure --out measured.toml");
     for policy in [&*service.policy, "measured.toml"] {
         let verify = format!("attest verify p.jws.evidence.json --policy {policy} --json");
