@@ -244,12 +244,17 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         // In configfs the attributes go with their directory; where a tree only
-        // looks like it they are files. An entry that stays costs a little memory.
-        if fs::remove_dir(&self.path).is_err() {
-            let _ = fs::remove_dir_all(&self.path);
+        // looks like it they are files, and one may be written just now. An entry
+        // that stays costs a little memory.
+        let mut removed = fs::remove_dir(&self.path).is_ok();
+        for _ in 0..REMOVALS {
+            removed = removed || fs::remove_dir_all(&self.path).is_ok();
         }
     }
 }
+
+/// How often an entry is removed that is still written to.
+const REMOVALS: u32 = 8;
 
 fn is_transient(error: &io::Error) -> bool {
     matches!(
