@@ -1,6 +1,7 @@
 //! The list of targets; each module holds those of one part.
 
 mod attest_snp;
+mod attest_tdx;
 mod channel;
 mod proof;
 mod query;
@@ -23,6 +24,8 @@ pub const TARGETS: &[Target] = &[
     channel::SEALED_REQUEST,
     channel::SEALED_BODY,
     attest_snp::SNP_EVIDENCE,
+    attest_tdx::TDX_QUOTE,
+    attest_tdx::TDX_COLLATERAL,
 ];
 
 /// The input as text; none of the text formats is defined for anything else.

@@ -57,4 +57,6 @@ smoke_tests! {
     sealed_request = "sealed-request",
     sealed_body = "sealed-body",
     snp_evidence = "snp-evidence",
+    tdx_quote = "tdx-quote",
+    tdx_collateral = "tdx-collateral",
 }

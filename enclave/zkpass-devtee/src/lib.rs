@@ -23,5 +23,6 @@
 
 pub mod nitro;
 pub mod sev_snp;
+pub mod tdx;
 
 pub use p384::elliptic_curve::rand_core;

@@ -133,7 +133,7 @@ pub enum Facts {
     /// Of a SEV-SNP report.
     SevSnp(sev_snp::Facts),
     /// Of a TDX quote.
-    Tdx(tdx::Facts),
+    Tdx(Box<tdx::Facts>),
 }
 
 /// What verification found; there is no other way to make one.
@@ -217,7 +217,8 @@ pub fn verify(
         } => sev_snp::verify(report, endorsements, policy, binding, now)?
             .into_claims(policy, Facts::SevSnp),
         Evidence::Tdx { quote, collateral } => {
-            tdx::verify(quote, collateral, policy, binding, now)?.into_claims(policy, Facts::Tdx)
+            tdx::verify(quote, collateral, policy, binding, now)?
+                .into_claims(policy, |facts| Facts::Tdx(Box::new(facts)))
         }
     })
 }
@@ -231,6 +232,8 @@ pub fn inspect(evidence: &Evidence<'_>) -> Result<Facts, EvidenceError> {
             report,
             endorsements,
         } => Facts::SevSnp(sev_snp::inspect(report, endorsements)?),
-        Evidence::Tdx { quote, collateral } => Facts::Tdx(tdx::inspect(quote, collateral)?),
+        Evidence::Tdx { quote, collateral } => {
+            Facts::Tdx(Box::new(tdx::inspect(quote, collateral)?))
+        }
     })
 }

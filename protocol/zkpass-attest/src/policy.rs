@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use zkpass_core::{date::Date, encoding::from_hex};
 
-use crate::{EvidenceError, Platform};
+use crate::{EvidenceError, Platform, tdx};
 
 /// Largest policy file in bytes: a few hundred measurements.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
@@ -80,6 +80,10 @@ pub struct Measurement {
 
 /// What must be measured, in the terms of a platform. `None` is not compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a policy holds a few, for its whole life"
+)]
 pub enum MeasuredValues {
     /// Platform configuration registers by index; each must be present and equal.
     Nitro {
@@ -211,7 +215,8 @@ pub struct TcbVersion {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TdxOptions {
-    /// Accepted TCB statuses as Intel spells them; `["UpToDate"]` unless set.
+    /// Accepted TCB statuses as Intel spells them; `["UpToDate"]` unless set. `Revoked` is none:
+    /// it never passes. `OutOfDate` passes whatever the age.
     pub tcb_statuses: Vec<String>,
     /// Whether platforms may gain packages after their registration; true unless set.
     pub allow_dynamic_platform: bool,
@@ -276,6 +281,9 @@ pub enum PolicyError {
         /// How long it must be.
         bytes: usize,
     },
+    /// A TCB status is none of Intel's, or one that never passes.
+    #[error("`tdx.tcb_statuses`: `{0}` is no TCB status that can be accepted")]
+    UnknownTcbStatus(String),
     /// A time has no offset, or does not exist.
     #[error("`{0}` must be a date-time with an offset, like 2027-06-30T00:00:00Z")]
     BadTime(String),
@@ -294,6 +302,7 @@ impl PolicyError {
             Self::ZeroMeasurement(_) => "policy-zero-measurement",
             Self::BadPcrIndex { .. } => "policy-pcr-index",
             Self::BadHex { .. } => "policy-bad-hex",
+            Self::UnknownTcbStatus(_) => "policy-unknown-tcb-status",
             Self::BadTime(_) => "policy-bad-time",
         }
     }
@@ -415,6 +424,10 @@ impl Policy {
             if entry.values.is_zero() {
                 return Err(PolicyError::ZeroMeasurement(entry.name.clone()));
             }
+        }
+        let statuses = &self.tdx.tcb_statuses;
+        if let Some(status) = statuses.iter().find(|name| !tdx::is_tcb_status(name)) {
+            return Err(PolicyError::UnknownTcbStatus(status.clone()));
         }
         let lists = [
             ("sev-snp.chip_ids", &self.sev_snp.chip_ids, 64),

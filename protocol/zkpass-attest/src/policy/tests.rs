@@ -129,6 +129,10 @@ fn mistakes_are_refused() {
         refused(&chips),
         PolicyError::BadHex { bytes: 64, .. }
     ));
+    for status in ["uptodate", "Revoked", ""] {
+        let text = good() + &format!("[tdx]\ntcb_statuses = [\"UpToDate\", \"{status}\"]\n");
+        assert_eq!(refused(&text), PolicyError::UnknownTcbStatus(status.into()));
+    }
     for time in ["2027-06-30", "2027-06-30T00:00:00", "00:00:00"] {
         let text = good().replace(
             "version = 1\n",

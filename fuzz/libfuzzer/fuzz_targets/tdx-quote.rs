@@ -1,0 +1,7 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    if let Some(target) = zkpass_fuzz::target("tdx-quote") {
+        (target.run)(input);
+    }
+});
