@@ -19,6 +19,9 @@
 //! (head -c 48 /dev/zero; sha384sum zkpass-enclave | head -c 96 | xxd -r -p) | sha384sum
 //! ```
 //!
+//! On the other platforms the same values stand in other fields; see the table
+//! of [`DevPlatform`].
+//!
 //! The arguments are those a confined enclave gets, with the paths of its own
 //! root, also when it is not confined: then only PCR2 differs.
 
@@ -43,6 +46,7 @@ const CONFIGURATION: &str = "zkpass-enclave-configuration-v1";
 /// The names of what is in the directory of the sockets.
 pub(crate) const ENCLAVE_SOCKET: &str = "enclave.sock";
 pub(crate) const NSM_SOCKET: &str = "nsm.sock";
+pub(crate) const TSM_DIRECTORY: &str = "tsm";
 
 /// Platform configuration registers of an enclave; those that are not here are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,12 +113,13 @@ pub(crate) fn all_arguments(
     all.push(sockets.join(ENCLAVE_SOCKET).into());
     all.push("--exit-with-stdin".into());
     all.push("--evidence".into());
-    match platform {
-        DevPlatform::Nitro => {
-            all.extend(["nitro".into(), "--nsm-socket".into()]);
-            all.push(sockets.join(NSM_SOCKET).into());
-        }
-    }
+    all.push(platform.name().into());
+    let (option, name) = match platform {
+        DevPlatform::Nitro => ("--nsm-socket", NSM_SOCKET),
+        DevPlatform::SevSnp | DevPlatform::Tdx => ("--tsm-root", TSM_DIRECTORY),
+    };
+    all.push(option.into());
+    all.push(sockets.join(name).into());
     all
 }
 
