@@ -16,7 +16,7 @@ use zkpass_core::{
 use crate::{
     LaunchError, State, Status,
     confined::{PROGRAM_CHANGED, REPORT_LIMIT},
-    nsm::Server,
+    hardware::Hardware,
     tee::{Start, Tee},
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Child {
     // Closing it tells the enclave to stop.
     stdin: Option<ChildStdin>,
     // Its connections end with it.
-    _hardware: Server,
+    _hardware: Hardware,
 }
 
 /// Starts the enclave and waits until it says hello.

@@ -5,12 +5,12 @@
 //! [`run`] before anything else in `main`, while it has one thread: namespaces
 //! and filters belong to threads. The stage runs twice.
 //!
-//! 1. [`outer`] enters new user, mount, pid, network, IPC, UTS and cgroup
+//! 1. The outer stage enters new user, mount, pid, network, IPC, UTS and cgroup
 //!    namespaces, builds a root on tmpfs with a copy of the enclave program that
 //!    it measures again, read-only library directories and the directory of the
 //!    sockets, makes it the only root there is, drops the capability bounding
 //!    set, starts the second stage and waits for its end.
-//! 2. [`inner`] is process 1 of the new pid namespace. It sets limits, Landlock
+//! 2. The inner stage is process 1 of the new pid namespace. It sets limits, Landlock
 //!    and seccomp for itself and turns into the enclave.
 //!
 //! Nothing here is best effort but what newer kernels add to Landlock: a step

@@ -1,9 +1,9 @@
 //! The development TEE: plays the hypervisor for an enclave process on an ordinary machine.
 //!
 //! The launcher measures the enclave program and its configuration
-//! ([`measure()`]), owns a development root ([`DevRoots`]), gives the enclave a
-//! security module that signs documents in a vendor's genuine layout under that
-//! root ([`nsm`]), starts the enclave confined ([`confined`]), watches it, and
+//! ([`measure()`]), owns a development root ([`DevRoots`]), gives the enclave
+//! hardware that signs evidence in a vendor's genuine layout under that root (a
+//! security module, [`nsm`], or a configfs-tsm), starts the enclave confined ([`confined`]), watches it, and
 //! starts it again when it dies.
 //!
 //! **What this is worth.** A verifier with the vendors' roots refuses the
@@ -38,11 +38,13 @@
 mod child;
 pub mod confined;
 mod find;
+mod hardware;
 mod measure;
 pub mod nsm;
 mod roots;
 mod supervisor;
 mod tee;
+mod tsm;
 
 use std::{
     ffi::OsString,
@@ -185,7 +187,7 @@ pub enum LaunchError {
     #[error(transparent)]
     Root(#[from] RootError),
     /// The simulated hardware could not be offered.
-    #[error("cannot offer the security module to the enclave")]
+    #[error("cannot offer simulated hardware to the enclave")]
     Hardware(#[source] io::Error),
     /// The enclave could not be confined; it was not started.
     #[error("the enclave was not started, because it cannot be confined: {reason}")]

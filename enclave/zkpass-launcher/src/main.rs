@@ -22,7 +22,7 @@ protected from nobody who controls this user or this machine.
   --socket PATH          Unix socket on which the enclave listens; it is called
                          enclave.sock and has a directory of its own
   --enclave PROGRAM      the enclave program (zkpass-enclave beside this one)
-  --simulate PLATFORM    nitro (nitro)
+  --simulate PLATFORM    nitro, sev-snp or tdx (nitro)
   --state DIR            keeps the development root; without it each start has
                          a new one
   --danger-unconfined    start the enclave as an ordinary process
@@ -77,7 +77,8 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
             Long("enclave") => program = Some(PathBuf::from(parser.value()?)),
             Long("simulate") => {
                 let name = parser.value()?.string()?;
-                platform = DevPlatform::from_name(&name).ok_or("`--simulate` must be nitro")?;
+                platform = DevPlatform::from_name(&name)
+                    .ok_or("`--simulate` must be nitro, sev-snp or tdx")?;
             }
             Long("state") => roots = DevRoots::at(parser.value()?),
             Long("danger-unconfined") => confinement = Confinement::DangerNone,

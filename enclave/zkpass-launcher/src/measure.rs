@@ -19,6 +19,9 @@
 //! (head -c 48 /dev/zero; sha384sum zkpass-enclave | head -c 96 | xxd -r -p) | sha384sum
 //! ```
 //!
+//! On the other platforms the same values stand in other fields; see the table
+//! of [`DevPlatform`].
+//!
 //! The arguments are those a confined enclave gets, with the paths of its own
 //! root, also when it is not confined: then only PCR2 differs.
 
@@ -30,7 +33,7 @@ use std::{
     path::Path,
 };
 
-use sha2::{Digest as _, Sha384};
+use sha2::{Digest as _, Sha256, Sha384};
 
 use crate::{
     Confinement, DevPlatform,
@@ -43,6 +46,7 @@ const CONFIGURATION: &str = "zkpass-enclave-configuration-v1";
 /// The names of what is in the directory of the sockets.
 pub(crate) const ENCLAVE_SOCKET: &str = "enclave.sock";
 pub(crate) const NSM_SOCKET: &str = "nsm.sock";
+pub(crate) const TSM_DIRECTORY: &str = "tsm";
 
 /// Platform configuration registers of an enclave; those that are not here are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,15 @@ pub struct Measurements {
     pub pcr1: [u8; 48],
     /// Its confinement.
     pub pcr2: [u8; 48],
+}
+
+impl Measurements {
+    /// What stands in HOST_DATA of a SEV-SNP report, which has 32 bytes for
+    /// configuration and confinement: SHA-256 of PCR1 and PCR2.
+    pub fn host_data(&self) -> [u8; 32] {
+        let hash = Sha256::new().chain_update(self.pcr1);
+        hash.chain_update(self.pcr2).finalize().into()
+    }
 }
 
 /// Measures an enclave as [`Launcher::start`](crate::Launcher::start) does:
@@ -109,12 +122,13 @@ pub(crate) fn all_arguments(
     all.push(sockets.join(ENCLAVE_SOCKET).into());
     all.push("--exit-with-stdin".into());
     all.push("--evidence".into());
-    match platform {
-        DevPlatform::Nitro => {
-            all.extend(["nitro".into(), "--nsm-socket".into()]);
-            all.push(sockets.join(NSM_SOCKET).into());
-        }
-    }
+    all.push(platform.name().into());
+    let (option, name) = match platform {
+        DevPlatform::Nitro => ("--nsm-socket", NSM_SOCKET),
+        DevPlatform::SevSnp | DevPlatform::Tdx => ("--tsm-root", TSM_DIRECTORY),
+    };
+    all.push(option.into());
+    all.push(sockets.join(name).into());
     all
 }
 

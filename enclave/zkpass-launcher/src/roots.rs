@@ -9,31 +9,48 @@ use std::{
 };
 
 use getrandom::SysRng;
+use zeroize::Zeroizing;
 use zkpass_devtee::{
-    nitro::{NitroRoot, NitroRootError},
+    nitro::NitroRoot,
     rand_core::{CryptoRng, UnwrapErr},
+    sev_snp::SnpRoot,
+    tdx::TdxRoot,
 };
 
 /// A root in PEM has about two kilobytes, a larger key some more.
 const MAX_ROOT_BYTES: u64 = 64 * 1024;
 
-/// The platform that the launcher plays.
+/// The platform that the launcher plays, and where its evidence says what was measured.
+///
+/// | | Nitro | SEV-SNP | TDX |
+/// | --- | --- | --- | --- |
+/// | program | PCR0 | MEASUREMENT | MRTD |
+/// | configuration | PCR1 | in HOST_DATA | RTMR0 |
+/// | confinement | PCR2 | in HOST_DATA | RTMR1 |
+///
+/// HOST_DATA is SHA-256 of PCR1 and PCR2, one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DevPlatform {
     /// AWS Nitro Enclaves: documents of a Nitro Security Module.
     #[default]
     Nitro,
+    /// AMD SEV-SNP: reports through configfs-tsm.
+    SevSnp,
+    /// Intel TDX: quotes through configfs-tsm.
+    Tdx,
 }
 
 impl DevPlatform {
     /// All platforms.
-    pub const ALL: [Self; 1] = [Self::Nitro];
+    pub const ALL: [Self; 3] = [Self::Nitro, Self::SevSnp, Self::Tdx];
 
     /// The name in options, configuration and evidence.
     pub fn name(self) -> &'static str {
         match self {
             Self::Nitro => "nitro",
+            Self::SevSnp => "sev-snp",
+            Self::Tdx => "tdx",
         }
     }
 
@@ -76,16 +93,78 @@ pub enum RootError {
         source: io::Error,
     },
     /// The file holds no root.
-    #[error("`{}` holds no root", path.display())]
+    #[error("`{}` holds no root: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// The cause.
-        source: NitroRootError,
+        reason: String,
     },
-    /// No root could be made, or the root does not certify.
-    #[error("the development root cannot be used")]
-    Root(#[from] NitroRootError),
+    /// No root could be made.
+    #[error("no development root can be made: {0}")]
+    Make(String),
+    /// The root certifies no machine, for example because it has expired.
+    #[error("the development root cannot be used: {0}")]
+    Unusable(String),
+}
+
+/// A root of a platform.
+#[derive(Debug)]
+pub(crate) enum Root {
+    Nitro(NitroRoot),
+    SevSnp(SnpRoot),
+    Tdx(TdxRoot),
+}
+
+/// Its text: it holds private keys.
+type Secret = Zeroizing<String>;
+
+impl Root {
+    fn generate(platform: DevPlatform) -> Result<Self, String> {
+        let rng = &mut randomness();
+        match platform {
+            DevPlatform::Nitro => NitroRoot::generate(rng, now())
+                .map(Self::Nitro)
+                .map_err(|error| error.to_string()),
+            DevPlatform::SevSnp => SnpRoot::generate(rng, now())
+                .map(Self::SevSnp)
+                .map_err(|error| error.to_string()),
+            DevPlatform::Tdx => TdxRoot::generate(rng, now())
+                .map(Self::Tdx)
+                .map_err(|error| error.to_string()),
+        }
+    }
+
+    fn read(platform: DevPlatform, text: &str) -> Result<Self, String> {
+        match platform {
+            DevPlatform::Nitro => NitroRoot::from_pem(text)
+                .map(Self::Nitro)
+                .map_err(|error| error.to_string()),
+            DevPlatform::SevSnp => SnpRoot::from_pem(text)
+                .map(Self::SevSnp)
+                .map_err(|error| error.to_string()),
+            DevPlatform::Tdx => TdxRoot::from_pem(text)
+                .map(Self::Tdx)
+                .map_err(|error| error.to_string()),
+        }
+    }
+
+    fn write(&self) -> Result<Secret, String> {
+        match self {
+            Self::Nitro(root) => root.to_pem().map_err(|error| error.to_string()),
+            Self::SevSnp(root) => root.to_pem().map_err(|error| error.to_string()),
+            Self::Tdx(root) => root.to_pem().map_err(|error| error.to_string()),
+        }
+    }
+
+    /// SHA-256 of the certificate in DER.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        match self {
+            Self::Nitro(root) => root.fingerprint(),
+            Self::SevSnp(root) => root.fingerprint(),
+            Self::Tdx(root) => root.fingerprint(),
+        }
+    }
 }
 
 impl DevRoots {
@@ -102,12 +181,12 @@ impl DevRoots {
     }
 
     /// The root of a platform, new where there is none.
-    pub(crate) fn nitro(&self) -> Result<NitroRoot, RootError> {
+    pub(crate) fn root(&self, platform: DevPlatform) -> Result<Root, RootError> {
         let Some(directory) = &self.directory else {
-            return Ok(NitroRoot::generate(&mut randomness(), now())?);
+            return Root::generate(platform).map_err(RootError::Make);
         };
         prepare(directory)?;
-        let path = directory.join(DevPlatform::Nitro.file_name());
+        let path = directory.join(platform.file_name());
         let failed = |source| RootError::File {
             path: path.clone(),
             source,
@@ -115,14 +194,15 @@ impl DevRoots {
         let text = match read_private(&path)? {
             Some(text) => text,
             None => {
-                let made = NitroRoot::generate(&mut randomness(), now())?.to_pem()?;
+                let made = Root::generate(platform).and_then(|root| root.write());
+                let made = made.map_err(RootError::Make)?;
                 write_private(directory, &path, &made).map_err(failed)?;
                 // What is there counts: another process may have been faster.
                 read_private(&path)?
                     .ok_or_else(|| failed(io::Error::from(io::ErrorKind::NotFound)))?
             }
         };
-        NitroRoot::from_pem(&text).map_err(|source| RootError::Malformed { path, source })
+        Root::read(platform, &text).map_err(|reason| RootError::Malformed { path, reason })
     }
 }
 
@@ -168,8 +248,6 @@ fn read_private(path: &Path) -> Result<Option<Secret>, RootError> {
     length.map_err(failed)?;
     Ok(Some(text))
 }
-
-type Secret = zeroize::Zeroizing<String>;
 
 /// Writes a file in one step, unless it is there by now.
 fn write_private(directory: &Path, path: &Path, text: &str) -> io::Result<()> {
@@ -219,37 +297,50 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("a/state");
         let roots = DevRoots::at(&state);
-        let fingerprint = roots.nitro().unwrap().fingerprint();
-        assert_eq!(roots.nitro().unwrap().fingerprint(), fingerprint);
+        let fingerprint = |platform| roots.root(platform).unwrap().fingerprint();
+        for platform in DevPlatform::ALL {
+            assert_eq!(fingerprint(platform), fingerprint(platform));
+        }
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!(mode(&state), 0o700);
-        assert_eq!(mode(&state.join("nitro-root.pem")), 0o600);
+        for name in ["nitro-root.pem", "sev-snp-root.pem", "tdx-root.pem"] {
+            assert_eq!(mode(&state.join(name)), 0o600);
+        }
         // Nothing half-written stays.
-        assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 3);
     }
 
     #[test]
     fn ephemeral_roots_differ() {
-        let one = DevRoots::ephemeral().nitro().unwrap().fingerprint();
-        assert_ne!(DevRoots::ephemeral().nitro().unwrap().fingerprint(), one);
+        let one = DevRoots::ephemeral()
+            .root(DevPlatform::Nitro)
+            .unwrap()
+            .fingerprint();
+        assert_ne!(
+            DevRoots::ephemeral()
+                .root(DevPlatform::Nitro)
+                .unwrap()
+                .fingerprint(),
+            one
+        );
     }
 
     #[test]
     fn a_root_that_others_can_read_is_refused() {
         let directory = closed_directory();
         let roots = DevRoots::at(directory.path());
-        roots.nitro().unwrap();
+        roots.root(DevPlatform::Nitro).unwrap();
         let file = directory.path().join("nitro-root.pem");
         for (path, closed) in [(file.as_path(), 0o600), (directory.path(), 0o700)] {
             for open in [0o040, 0o004, 0o020] {
                 fs::set_permissions(path, Permissions::from_mode(closed | open)).unwrap();
                 assert!(
-                    matches!(roots.nitro(), Err(RootError::Exposed(exposed)) if exposed == path),
+                    matches!(roots.root(DevPlatform::Nitro), Err(RootError::Exposed(exposed)) if exposed == path),
                     "{open:o}"
                 );
             }
             fs::set_permissions(path, Permissions::from_mode(closed)).unwrap();
-            roots.nitro().unwrap();
+            roots.root(DevPlatform::Nitro).unwrap();
         }
     }
 
@@ -259,11 +350,17 @@ mod tests {
         let roots = DevRoots::at(directory.path());
         let file = directory.path().join("nitro-root.pem");
         write_private(directory.path(), &file, "precious").unwrap();
-        assert!(matches!(roots.nitro(), Err(RootError::Malformed { .. })));
+        assert!(matches!(
+            roots.root(DevPlatform::Nitro),
+            Err(RootError::Malformed { .. })
+        ));
         assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 
         fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &file).unwrap();
-        assert!(matches!(roots.nitro(), Err(RootError::File { .. })));
+        assert!(matches!(
+            roots.root(DevPlatform::Nitro),
+            Err(RootError::File { .. })
+        ));
     }
 }

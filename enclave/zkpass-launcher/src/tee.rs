@@ -6,7 +6,6 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use tempfile::TempDir;
@@ -15,8 +14,8 @@ use crate::{
     Confinement, DevPlatform, LaunchError, Measurements, Options,
     confined::{Plan, SOCKETS, is_embedded},
     find::find_stage,
-    measure::{ENCLAVE_SOCKET, NSM_SOCKET, all_arguments, file_digest, measured},
-    nsm::{Authority, Device, Server},
+    hardware::{Hardware, Machine},
+    measure::{ENCLAVE_SOCKET, NSM_SOCKET, TSM_DIRECTORY, all_arguments, file_digest, measured},
 };
 
 /// What the launcher simulates; all of it is public.
@@ -39,7 +38,7 @@ pub(crate) struct Tee {
     pub(crate) options: Options,
     pub(crate) socket: PathBuf,
     program_digest: [u8; 48],
-    authority: Arc<Authority>,
+    machine: Machine,
     stage: Option<PathBuf>,
     directory: PathBuf,
     // Held for its drop, which removes it.
@@ -70,11 +69,11 @@ impl Tee {
             (None, true) => Some(find_stage().ok_or(LaunchError::NoStage)?),
         };
         let (socket, directory, own) = sockets(&options, confined)?;
-        let authority = Authority::new(options.roots.nitro()?);
+        let root = options.roots.root(options.platform)?;
         let (arguments, platform) = (&options.arguments, options.platform);
         let info = TeeInfo {
             platform,
-            root_fingerprint: authority.fingerprint(),
+            root_fingerprint: root.fingerprint(),
             measurements: measured(&program_digest, arguments, platform, options.confinement),
             confined,
         };
@@ -83,7 +82,7 @@ impl Tee {
             options,
             socket,
             program_digest,
-            authority: Arc::new(authority),
+            machine: Machine::new(root, info.measurements)?,
             stage,
             directory,
             _own: own,
@@ -91,9 +90,9 @@ impl Tee {
     }
 
     /// The hardware of a new life: registers begin anew.
-    pub(crate) fn hardware(&self) -> Result<Server, LaunchError> {
-        let device = Device::new(Arc::clone(&self.authority), &self.info.measurements);
-        Server::start(self.directory.join(NSM_SOCKET), device).map_err(LaunchError::Hardware)
+    pub(crate) fn hardware(&self) -> Result<Hardware, LaunchError> {
+        let hardware = self.machine.start(&self.directory);
+        hardware.map_err(LaunchError::Hardware)
     }
 
     /// What to start for a new life.
@@ -191,7 +190,7 @@ fn is_ours_alone(directory: &Path) -> io::Result<bool> {
     let mut only_known = true;
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        only_known &= [ENCLAVE_SOCKET, NSM_SOCKET]
+        only_known &= [ENCLAVE_SOCKET, NSM_SOCKET, TSM_DIRECTORY]
             .iter()
             .any(|known| name == *known);
     }

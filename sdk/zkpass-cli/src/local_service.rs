@@ -8,7 +8,7 @@ use zkpass_client::attestation::{Policy, PolicyError};
 use zkpass_client::danger;
 use zkpass_core::encoding::hex;
 use zkpass_launcher::{Confinement, DevPlatform, Measurements, TeeInfo, measure};
-use zkpass_service::{Config, EnclaveConfig, Server};
+use zkpass_service::{Config, EnclaveConfig, Server, Simulate};
 
 use crate::args::attest::{DevelopmentTee, PlatformArg};
 use crate::enclave_process::WORD;
@@ -33,6 +33,11 @@ impl Local<'_> {
     pub async fn start(&self) -> Result<(Server, TeeInfo), Failure> {
         let enclave = EnclaveConfig {
             arguments: vec![WORD.to_owned()],
+            simulate: match self.tee.simulate {
+                PlatformArg::Nitro => Simulate::Nitro,
+                PlatformArg::SevSnp => Simulate::SevSnp,
+                PlatformArg::Tdx => Simulate::Tdx,
+            },
             state: Some(self.state.to_owned()),
             danger_unconfined: self.tee.danger_unconfined,
             log: self.enclave_log,
@@ -57,7 +62,8 @@ impl Local<'_> {
 pub fn platform(platform: PlatformArg) -> DevPlatform {
     match platform {
         PlatformArg::Nitro => DevPlatform::Nitro,
-        PlatformArg::SevSnp | PlatformArg::Tdx => DevPlatform::Nitro, // TEMP
+        PlatformArg::SevSnp => DevPlatform::SevSnp,
+        PlatformArg::Tdx => DevPlatform::Tdx,
     }
 }
 
@@ -95,11 +101,11 @@ pub fn policy_text(measurements: &Measurements, platform: PlatformArg, name: &st
              [nitro]\nmax_age_seconds = 300\nclock_skew_seconds = 60\n"
         ),
         PlatformArg::SevSnp => {
-            let host_data = &pcr1[..64];
+            let host_data = hex(&measurements.host_data());
             format!(
                 "platform = \"sev-snp\"\n\
                  measurement = \"{pcr0}\"  # the program\n\
-                 host_data = \"{host_data}\"  # its arguments\n"
+                 host_data = \"{host_data}\"  # its arguments and confinement\n"
             )
         }
         PlatformArg::Tdx => format!(

@@ -79,7 +79,8 @@ pub struct EnclaveConfig {
     /// Unix socket of an enclave that somebody else starts.
     #[serde(default)]
     pub socket: Option<PathBuf>,
-    /// The platform that the launcher plays for a started enclave: `nitro`.
+    /// The platform that the launcher plays for a started enclave:
+    /// `nitro`, `sev-snp` or `tdx`.
     #[serde(default)]
     pub simulate: Simulate,
     /// Directory of the development root, which is made at the first start.
@@ -112,6 +113,10 @@ pub enum Simulate {
     /// AWS Nitro Enclaves.
     #[default]
     Nitro,
+    /// AMD SEV-SNP.
+    SevSnp,
+    /// Intel TDX.
+    Tdx,
 }
 
 impl EnclaveConfig {

@@ -169,6 +169,8 @@ impl Source {
         options.start_timeout = Duration::from_secs(config.start_seconds);
         options.platform = match config.simulate {
             Simulate::Nitro => DevPlatform::Nitro,
+            Simulate::SevSnp => DevPlatform::SevSnp,
+            Simulate::Tdx => DevPlatform::Tdx,
         };
         if let Some(state) = &config.state {
             options.roots = DevRoots::at(state);

@@ -40,7 +40,7 @@ mod server;
 mod session;
 mod wait;
 
-pub use config::{Config, ConfigError, EnclaveConfig};
+pub use config::{Config, ConfigError, EnclaveConfig, Simulate};
 pub use fleet::EnclaveStartError;
 pub use server::{Server, StartError};
 /// A program that starts enclaves calls this first in `main`, see there.

@@ -38,33 +38,41 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let tests = [
-        Trial::test("from_within", || Ok(from_within())),
-        Trial::test("from_outside", || Ok(from_outside::looks_confined())),
-        Trial::test("an_ordinary_user_can_confine", || {
-            Ok(an_ordinary_user_can_confine())
-        }),
-        Trial::test("a_killed_stage_leaves_no_enclave", || {
-            Ok(from_outside::a_killed_stage_leaves_no_enclave())
-        }),
-        Trial::test("a_killed_launcher_leaves_no_enclave", || {
-            Ok(from_outside::a_killed_launcher_leaves_no_enclave())
-        }),
-        Trial::test("a_deaf_enclave_ends_with_the_launcher", || {
-            Ok(from_outside::a_deaf_enclave_ends_with_the_launcher())
-        }),
-        Trial::test("a_changed_program_is_refused", || {
-            Ok(a_changed_program_is_refused())
-        }),
-        Trial::test("a_shared_directory_is_refused", || {
-            Ok(a_shared_directory_is_refused())
-        }),
-        Trial::test("what_is_missing_is_said", || Ok(what_is_missing_is_said())),
-        Trial::test("without_confinement_the_probe_sees_the_host", || {
-            Ok(without_confinement_the_probe_sees_the_host())
-        }),
+    let tests: [(&str, fn()); 10] = [
+        ("from_within", from_within),
+        ("looks_confined", from_outside::looks_confined),
+        ("an_ordinary_user_can_confine", an_ordinary_user_can_confine),
+        (
+            "a_killed_stage_leaves_no_enclave",
+            from_outside::a_killed_stage_leaves_no_enclave,
+        ),
+        (
+            "a_killed_launcher_leaves_no_enclave",
+            from_outside::a_killed_launcher_leaves_no_enclave,
+        ),
+        (
+            "a_deaf_enclave_ends_with_the_launcher",
+            from_outside::a_deaf_enclave_ends_with_the_launcher,
+        ),
+        ("a_changed_program_is_refused", a_changed_program_is_refused),
+        (
+            "a_shared_directory_is_refused",
+            a_shared_directory_is_refused,
+        ),
+        ("what_is_missing_is_said", what_is_missing_is_said),
+        (
+            "without_confinement_the_probe_sees_the_host",
+            without_confinement_the_probe_sees_the_host,
+        ),
     ];
-    libtest_mimic::run(&Arguments::from_args(), tests.into()).exit_code()
+    let trial = |(name, test): (&str, fn())| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    let trials = tests.into_iter().map(trial).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 fn this_program() -> PathBuf {
