@@ -1,10 +1,12 @@
 //! The development root: what signs evidence in place of a vendor's hardware.
 
 use std::{
+    fmt,
     fs::{DirBuilder, File},
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -65,9 +67,31 @@ impl DevPlatform {
 }
 
 /// Where development roots are kept. There is none in this repository and none is built in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DevRoots {
-    directory: Option<PathBuf>,
+///
+/// Clones are the same place.
+#[derive(Clone)]
+pub struct DevRoots(Place);
+
+#[derive(Clone)]
+enum Place {
+    Directory(PathBuf),
+    /// The texts of the roots, in the order of [`DevPlatform::ALL`].
+    Memory(Arc<Mutex<[Option<Secret>; DevPlatform::ALL.len()]>>),
+}
+
+impl Default for DevRoots {
+    fn default() -> Self {
+        Self::ephemeral()
+    }
+}
+
+impl fmt::Debug for DevRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Directory(path) => f.debug_tuple("DevRoots").field(path).finish(),
+            Place::Memory(_) => f.write_str("DevRoots(..)"),
+        }
+    }
 }
 
 /// Why there is no development root.
@@ -168,42 +192,64 @@ impl Root {
 }
 
 impl DevRoots {
-    /// A new root at each start, which nobody can pin.
+    /// Roots that are made at first use and end with the last clone.
     pub fn ephemeral() -> Self {
-        Self::default()
+        Self(Place::Memory(Arc::default()))
     }
 
     /// Roots in a directory, made at the first start.
     pub fn at(state_directory: impl Into<PathBuf>) -> Self {
-        Self {
-            directory: Some(state_directory.into()),
-        }
+        Self(Place::Directory(state_directory.into()))
     }
 
     /// The root of a platform, new where there is none.
     pub(crate) fn root(&self, platform: DevPlatform) -> Result<Root, RootError> {
-        let Some(directory) = &self.directory else {
-            return Root::generate(platform).map_err(RootError::Make);
-        };
-        prepare(directory)?;
-        let path = directory.join(platform.file_name());
-        let failed = |source| RootError::File {
-            path: path.clone(),
-            source,
-        };
-        let text = match read_private(&path)? {
-            Some(text) => text,
-            None => {
-                let made = Root::generate(platform).and_then(|root| root.write());
-                let made = made.map_err(RootError::Make)?;
-                write_private(directory, &path, &made).map_err(failed)?;
-                // What is there counts: another process may have been faster.
-                read_private(&path)?
-                    .ok_or_else(|| failed(io::Error::from(io::ErrorKind::NotFound)))?
+        match &self.0 {
+            Place::Directory(directory) => root_in(directory, platform),
+            Place::Memory(roots) => {
+                let mut roots = roots.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut places = DevPlatform::ALL.into_iter().zip(roots.iter_mut());
+                let place = places.find(|(one, _)| *one == platform);
+                kept(platform, place.map(|(_, root)| root)).map_err(RootError::Make)
             }
-        };
-        Root::read(platform, &text).map_err(|reason| RootError::Malformed { path, reason })
+        }
     }
+}
+
+/// The root in a place in memory, new where there is none.
+fn kept(platform: DevPlatform, place: Option<&mut Option<Secret>>) -> Result<Root, String> {
+    let Some(place) = place else {
+        return Root::generate(platform);
+    };
+    match place {
+        Some(text) => Root::read(platform, text),
+        None => {
+            let root = Root::generate(platform)?;
+            *place = Some(root.write()?);
+            Ok(root)
+        }
+    }
+}
+
+/// The root in a directory, new where there is none.
+fn root_in(directory: &Path, platform: DevPlatform) -> Result<Root, RootError> {
+    prepare(directory)?;
+    let path = directory.join(platform.file_name());
+    let failed = |source| RootError::File {
+        path: path.clone(),
+        source,
+    };
+    let text = match read_private(&path)? {
+        Some(text) => text,
+        None => {
+            let made = Root::generate(platform).and_then(|root| root.write());
+            let made = made.map_err(RootError::Make)?;
+            write_private(directory, &path, &made).map_err(failed)?;
+            // What is there counts: another process may have been faster.
+            read_private(&path)?.ok_or_else(|| failed(io::Error::from(io::ErrorKind::NotFound)))?
+        }
+    };
+    Root::read(platform, &text).map_err(|reason| RootError::Malformed { path, reason })
 }
 
 /// Makes the directory, or checks that it is this user's alone.

@@ -140,6 +140,8 @@ pub enum Facts {
 #[derive(Clone, Debug, Serialize)]
 pub struct Claims {
     /// The name of the measurement in the policy that the evidence matches.
+    // The facts of a platform, written beside it, have a `measurement` too.
+    #[serde(rename = "accepted_as")]
     pub(crate) measurement: String,
     /// `PLATFORM:HEX` of the launch measurement (PCR0, MEASUREMENT, MRTD).
     pub(crate) measurement_id: String,

@@ -149,6 +149,8 @@ async fn a_hung_enclave_is_replaced() {
     let scene = Scene::new();
     let once = stack.holder().max_attempts(1).build().unwrap();
     let old = identity(&stack).await;
+    // The enclave is accepted before it hangs; else it would give no evidence.
+    once.prove(&scene.request()).await.unwrap();
     let from = stack.log().len();
     stack.signal_enclave("STOP");
     let error = once.prove(&scene.request()).await.unwrap_err();

@@ -84,7 +84,7 @@ pub struct EnclaveConfig {
     #[serde(default)]
     pub simulate: Simulate,
     /// Directory of the development root, which is made at the first start.
-    /// Without it each start has a new root, which no client can pin.
+    /// Without it each start of the service has a new root.
     #[serde(default)]
     pub state: Option<PathBuf>,
     /// Starts the enclave as an ordinary process where it cannot be confined.

@@ -64,12 +64,17 @@ impl Fleet {
         let mut keepers = Vec::new();
         let mut tees = Vec::new();
         for config in configs {
-            let source = Source::start(config)
-                .await
-                .map_err(|source| EnclaveStartError {
-                    name: config.name.clone(),
-                    source,
-                })?;
+            let roots = match &config.state {
+                Some(state) => DevRoots::at(state),
+                None => DevRoots::ephemeral(),
+            };
+            let source =
+                Source::start(config, &roots)
+                    .await
+                    .map_err(|source| EnclaveStartError {
+                        name: config.name.clone(),
+                        source,
+                    })?;
             tees.extend(source.tee());
             let member = Arc::new(Member {
                 name: config.name.clone(),
@@ -77,6 +82,7 @@ impl Fleet {
             });
             let keeper = Keeper {
                 config: config.clone(),
+                roots,
                 member: Arc::clone(&member),
                 in_flight,
             };
@@ -160,7 +166,7 @@ enum Source {
 }
 
 impl Source {
-    async fn start(config: &EnclaveConfig) -> Result<Self, LaunchError> {
+    async fn start(config: &EnclaveConfig, roots: &DevRoots) -> Result<Self, LaunchError> {
         if let Some(socket) = &config.socket {
             return Ok(Self::Connected(socket.clone()));
         }
@@ -172,9 +178,7 @@ impl Source {
             Simulate::SevSnp => DevPlatform::SevSnp,
             Simulate::Tdx => DevPlatform::Tdx,
         };
-        if let Some(state) = &config.state {
-            options.roots = DevRoots::at(state);
-        }
+        options.roots = roots.clone();
         options.log = config.log;
         if config.danger_unconfined {
             options.confinement = Confinement::DangerNone;
@@ -216,6 +220,8 @@ impl Source {
 /// Keeps one member connected.
 struct Keeper {
     config: EnclaveConfig,
+    /// Outlives the processes that are replaced, so that clients know the next one.
+    roots: DevRoots,
     member: Arc<Member>,
     in_flight: usize,
 }
@@ -283,7 +289,7 @@ impl Keeper {
     async fn replace(&self, old: Source) -> Source {
         old.stop().await;
         loop {
-            match Source::start(&self.config).await {
+            match Source::start(&self.config, &self.roots).await {
                 Ok(source) => return source,
                 Err(error) => {
                     tracing::warn!(enclave = self.member.name, %error, "enclave did not start");

@@ -17,6 +17,8 @@ fn sound() -> Input {
             &["zkpass-core", "zkpass-circuit"],
         ),
         ("zkpass-launcher", Zone::Enclave, &["zkpass-core"]),
+        ("zkpass-attest", Zone::Protocol, &["zkpass-core"]),
+        ("zkpass-devtee", Zone::Enclave, &["zkpass-core"]),
         (
             "zkpass-service",
             Zone::Service,

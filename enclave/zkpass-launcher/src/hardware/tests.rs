@@ -1,3 +1,4 @@
+use sha2::{Digest as _, Sha256};
 use zkpass_attest::{
     Binding, Claims, Evidence, EvidenceError, Policy, danger,
     policy::{MeasuredValues, Measurement},

@@ -119,7 +119,7 @@ fn inspection_shows_all_of_each_whatever_its_verdict() {
 fn claims_have_each_member_once_in_json() {
     let claims = Vector::named("worldcoin").verdict().unwrap();
     let text = serde_json::to_string(&claims).unwrap();
-    for member in ["measurement", "valid_until", "chain_valid_until", "pcrs"] {
+    for member in ["accepted_as", "valid_until", "chain_valid_until", "pcrs"] {
         assert_eq!(
             text.matches(&format!("\"{member}\":")).count(),
             1,

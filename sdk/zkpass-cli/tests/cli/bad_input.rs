@@ -412,6 +412,7 @@ fn a_file_that_is_no_key_of_the_kind_wanted() {
 #[test]
 fn files_and_arguments_that_are_wrong_exit_with_2() {
     let sandbox = ready(DATA, QUERY);
+    sandbox.ok("attest measure --out p.toml");
     for line in [
         "dvr eval --query none.json --data d.json",
         "dvr eval --query - --data -",
@@ -421,8 +422,17 @@ fn files_and_arguments_that_are_wrong_exit_with_2() {
         "token sign --key i.pem --data d.json --out none/y.jws",
         "prove --dvr r.jws --token t.jws --out y.jws",
         "prove --dvr r.jws --token t.jws --local --url http://127.0.0.1:1 --out y.jws",
-        "prove --dvr r.jws --token t.jws --url http://127.0.0.1:1 --as-of 2026-06-01 --out y.jws",
-        "prove --dvr r.jws --token t.jws --url nonsense --out y.jws",
+        "prove --dvr r.jws --token t.jws --url http://127.0.0.1:1 --out y.jws",
+        "prove --dvr r.jws --token t.jws --url http://127.0.0.1:1 --policy p.toml \
+         --as-of 2026-06-01 --out y.jws",
+        "prove --dvr r.jws --token t.jws --url nonsense --policy p.toml --out y.jws",
+        "prove --dvr r.jws --token t.jws --local --policy p.toml --out y.jws",
+        "attest verify --policy p.toml",
+        "attest verify --platform nitro --policy p.toml",
+        "attest verify --platform sgx --evidence p.toml --policy p.toml",
+        "attest verify --platform nitro --evidence none --policy p.toml",
+        "attest verify --platform nitro --evidence p.toml --vek p.toml --policy p.toml",
+        "attest verify --platform nitro --evidence p.toml --policy p.toml --binding 0x",
         "verify --proof none --dvr r.jws --verifier-key v.pub.pem --issuer-key i.pub.pem",
         "inspect none",
         "no-such-command",
@@ -442,7 +452,8 @@ fn files_and_arguments_that_are_wrong_exit_with_2() {
             "usage",
         ),
         (
-            "prove --dvr r.jws --token t.jws --url http://127.0.0.1:1 --out y.jws --json",
+            "prove --dvr r.jws --token t.jws --url http://127.0.0.1:1 --policy p.toml \
+             --out y.jws --json",
             "enclave-unavailable",
         ),
     ] {

@@ -1,5 +1,6 @@
 //! The `zkpass` command, run as scripts run it.
 
+mod attest;
 mod bad_input;
 mod commands;
 mod examples;
