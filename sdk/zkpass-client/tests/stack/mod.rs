@@ -47,14 +47,25 @@ impl Stack {
 
     /// The same, with lines of configuration for the enclave too.
     pub fn start_with(config: &str, enclave_config: &str) -> Self {
+        let enclave = program("zkpass-enclave");
+        let mut stack = Self::serve(&format!(
+            "{config}\n[[enclaves]]\nname = \"e\"\nprogram = {enclave:?}\n{enclave_config}\n"
+        ));
+        let tee = stack.wait_for_log("in a development TEE", 0);
+        let tee: serde_json::Value = serde_json::from_str(&tee).unwrap();
+        let root = tee["fields"]["development_root"].as_str().unwrap();
+        stack.root = from_hex(root).unwrap();
+        // The enclave was started before; its first hello takes a moment.
+        stack.wait_for_log("enclave ready", 0);
+        stack
+    }
+
+    /// Starts the service with a whole configuration but for its address. The
+    /// root is unknown, and its enclaves may not be ready yet.
+    pub fn serve(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("service.toml");
-        let enclave = program("zkpass-enclave");
-        let text = format!(
-            "listen = \"127.0.0.1:0\"\n{config}\n[[enclaves]]\nname = \"e\"\n\
-             program = {enclave:?}\n{enclave_config}\n"
-        );
-        std::fs::write(&file, text).unwrap();
+        std::fs::write(&file, format!("listen = \"127.0.0.1:0\"\n{config}")).unwrap();
         let mut service = Command::new(program("zkpass-service"))
             .args(["--log", "json", "--config"])
             .arg(&file)
@@ -82,12 +93,6 @@ impl Stack {
         let started: serde_json::Value = serde_json::from_str(json).unwrap();
         let address = started["fields"]["address"].as_str().unwrap();
         stack.url = format!("http://{address}");
-        let tee = stack.wait_for_log("in a development TEE", 0);
-        let tee: serde_json::Value = serde_json::from_str(&tee).unwrap();
-        let root = tee["fields"]["development_root"].as_str().unwrap();
-        stack.root = from_hex(root).unwrap();
-        // The enclave was started before; its first hello takes a moment.
-        stack.wait_for_log("enclave ready", 0);
         stack
     }
 
