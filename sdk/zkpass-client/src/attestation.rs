@@ -13,6 +13,8 @@ use zkpass_core::encoding::from_base64url;
 use zkpass_core::evidence::{self, EvidenceDocument, Nonce};
 use zkpass_core::json;
 
+use crate::shown::Shown;
+
 /// Largest record in bytes: the collateral of a TDX quote takes about 30 KiB,
 /// and base64url adds a third.
 pub const MAX_RECORD_BYTES: usize = 512 * 1024;
@@ -22,13 +24,13 @@ pub const MAX_RECORD_BYTES: usize = 512 * 1024;
 #[non_exhaustive]
 pub enum EnclaveError {
     /// The enclave offers no evidence.
-    #[error("the enclave is of the kind `{kind}` and offers no evidence of what it runs")]
+    #[error("the enclave is of the kind `{}` and offers no evidence of what it runs", Shown(.kind))]
     NoEvidence {
         /// What it calls itself.
         kind: String,
     },
     /// The evidence is of a platform that this version does not know.
-    #[error("the enclave offers evidence of the unknown platform `{platform}`")]
+    #[error("the enclave offers evidence of the unknown platform `{}`", Shown(.platform))]
     UnknownPlatform {
         /// What it says.
         platform: String,

@@ -32,6 +32,7 @@ pub mod holder;
 mod http;
 pub mod issuer;
 pub mod keys;
+mod shown;
 pub mod verifier;
 
 pub use zkpass_circuit::KeyCache;

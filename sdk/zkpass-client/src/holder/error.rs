@@ -14,6 +14,7 @@ use super::answer::Mismatch;
 use super::request::RequestError;
 use crate::attestation::EnclaveError;
 use crate::http::HttpError;
+use crate::shown::Shown;
 
 /// Why there is no proof.
 #[derive(Debug, Error)]
@@ -188,7 +189,7 @@ fn describe(problem: &Problem) -> String {
     // The title comes from our own list, not from the network.
     let title = problem.code.meaning();
     match &problem.detail {
-        Some(detail) => format!("{title} ({detail})"),
+        Some(detail) => format!("{title} ({})", Shown(detail)),
         None => title.to_owned(),
     }
 }

@@ -411,3 +411,44 @@ async fn after_a_broken_answer_the_request_is_sealed_anew() {
         .count();
     assert_eq!(questions, 2);
 }
+
+/// What the service writes ends in messages, and those on terminals.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_hold_no_control_characters_of_the_service() {
+    let _turn = TURN.lock().await;
+    let stack = Stack::start("");
+    type Lie = fn(&mut EnclaveOffer, &str);
+    let lies: [(Lie, &str); 3] = [
+        (|_, _| {}, "(\u{fffd}[2J"),
+        (
+            |offer, text| {
+                offer.evidence = None;
+                offer.info.kind = text.into();
+            },
+            "`\u{fffd}[2J",
+        ),
+        (
+            |offer, text| offer.evidence.as_mut().unwrap().platform = text.into(),
+            "`\u{fffd}[2J",
+        ),
+    ];
+    for (lie, shown) in lies {
+        let proxy = Proxy::start(&stack.url, move |request, upstream| async move {
+            let text = format!("\u{1b}[2J{}", "x".repeat(100_000));
+            if !request.is_question() {
+                let problem = Problem::new(Code::Internal).with_detail(text);
+                return Delivery::Whole(Response::problem(&problem));
+            }
+            let mut offers = upstream.offers(&request).await;
+            lie(&mut offers[0], &text);
+            Delivery::Whole(Response::offers(offers))
+        });
+        let proxy = proxy.await;
+        let holder = once(&proxy.url, &stack);
+        let error = holder.prove(&quick().request()).await.unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(shown), "{message}");
+        assert!(!message.contains(char::is_control), "{message:?}");
+        assert!(message.len() < 400, "{}", message.len());
+    }
+}

@@ -190,8 +190,10 @@ const EVIDENCE: &[(&str, Change, &str)] = &[
     ),
 ];
 
-/// Changes of the announcement alone, and whether the liar signs it.
-const ANNOUNCEMENTS: &[(&str, fn(&mut EnclaveInfo, &Means), &str)] = &[
+/// Makes the announcement another one, and leaves the evidence.
+type InfoChange = fn(&mut EnclaveInfo, &Means);
+
+const ANNOUNCEMENTS: &[(&str, InfoChange, &str)] = &[
     (
         "a key of the liar",
         |info, means| info.hpke_public_key = means.hpke_public_key.clone(),

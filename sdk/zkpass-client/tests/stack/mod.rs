@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -210,22 +211,36 @@ pub fn program(name: &str) -> PathBuf {
     program
 }
 
-/// Whether a program is younger than every source that cargo lists for it.
-/// With an old one proofs would fail to verify, which leads astray.
+/// Whether a program is younger than every source that is listed for it. With
+/// an old one proofs would fail to verify, which leads astray.
 fn is_fresh(program: &Path) -> bool {
     let modified = |path: &Path| path.metadata().and_then(|file| file.modified());
-    let (Ok(built), Ok(listed)) = (
-        modified(program),
-        std::fs::read_to_string(program.with_extension("d")),
-    ) else {
+    let (Ok(built), Some(listed)) = (modified(program), listed_sources(program)) else {
         return false;
     };
-    let sources = listed
-        .split_once(": ")
-        .map_or("", |(_, sources)| sources.trim());
+    let sources = listed.lines().next().and_then(|line| line.split_once(": "));
+    let Some((_, sources)) = sources else {
+        return false;
+    };
     // A space inside a path is escaped, and such a path is not looked at.
     let mut sources = sources.split(' ').filter(|path| !path.contains('\\'));
-    sources.all(|path| modified(Path::new(path)).is_ok_and(|changed| changed <= built))
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    sources.all(|path| modified(&root.join(path)).is_ok_and(|changed| changed <= built))
+}
+
+/// The list beside a program that was built for its own sake has the sources of
+/// every crate in it. For one that was built along with the tests of its package
+/// cargo writes none; then it is the compiler's list, with those of the program.
+fn listed_sources(program: &Path) -> Option<String> {
+    if let Ok(listed) = std::fs::read_to_string(program.with_extension("d")) {
+        return Some(listed);
+    }
+    // It is a link to the file that the compiler wrote.
+    let inode = program.metadata().ok()?.ino();
+    let files = std::fs::read_dir(program.parent()?.join("deps")).ok()?;
+    let mut files = files.filter_map(Result::ok);
+    let original = files.find(|file| file.ino() == inode)?;
+    std::fs::read_to_string(original.path().with_extension("d")).ok()
 }
 
 /// Three parties and a question.
