@@ -36,7 +36,7 @@ pub struct Stack {
     pub root: [u8; 32],
     service: Child,
     log: Arc<Mutex<Vec<String>>>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Stack {
@@ -47,9 +47,13 @@ impl Stack {
 
     /// The same, with lines of configuration for the enclave too.
     pub fn start_with(config: &str, enclave_config: &str) -> Self {
+        Self::start_program(&program("zkpass-enclave"), config, enclave_config)
+    }
+
+    /// The same with another program as the enclave.
+    pub fn start_program(enclave: &Path, config: &str, enclave_config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("service.toml");
-        let enclave = program("zkpass-enclave");
         let text = format!(
             "listen = \"127.0.0.1:0\"\n{config}\n[[enclaves]]\nname = \"e\"\n\
              program = {enclave:?}\n{enclave_config}\n"
@@ -58,6 +62,11 @@ impl Stack {
         let mut service = Command::new(program("zkpass-service"))
             .args(["--log", "json", "--config"])
             .arg(&file)
+            // So that files which it would make are found.
+            .current_dir(directory.path())
+            .env("TMPDIR", directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -74,7 +83,7 @@ impl Stack {
             root: [0; 32],
             service,
             log,
-            _directory: directory,
+            directory,
         };
         let started = stack.wait_for_log("zkpass-service started", 0);
         // The enclave writes to the same standard error, not always whole lines.
@@ -119,6 +128,11 @@ impl Stack {
         Holder::builder(&self.url, self.policy())
     }
 
+    /// The working directory of the service, which is also that of its temporary files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub fn service_id(&self) -> u32 {
         self.service.id()
     }
@@ -141,7 +155,7 @@ impl Stack {
 }
 
 /// The process whose parent this is.
-fn child_of(parent: u32) -> Option<u32> {
+pub fn child_of(parent: u32) -> Option<u32> {
     let parent = format!("PPid:\t{parent}");
     let is_child = |pid: &u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
