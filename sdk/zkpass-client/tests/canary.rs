@@ -315,6 +315,7 @@ async fn what_is_sealed_is_seen_by_nobody_on_the_way() {
     assert_eq!(error.code(), Code::TokenTooLarge);
     assert_eq!(wire.posts().len(), posts);
 
+    assert!(wire.posts().len() > 17, "the requests went another way");
     let all = nest.pieces();
     assert_unseen(&stack, &wire, &all, "after all requests");
     assert_unseen(&stack, &wire, &asked, "after all requests");
@@ -438,6 +439,12 @@ async fn a_crash_leaves_nothing_behind() {
     while !has_ended(service) {
         assert!(Instant::now() < end, "it does not end");
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // The control: where the system writes core files to the working directory, this
+    // crash left one, and that of the enclave could have.
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    if pattern.starts_with("core") {
+        assert_ne!(core_files(stack.directory()), [""; 0]);
     }
     for (path, content) in files_below(stack.directory()) {
         for pieces in &pieces {
