@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use processes::{assert_forgotten, files_below, writable_files};
 use rogue::{Rogue, body};
 use scanner::{Pieces, random};
-use stack::{PATIENCE, Scene, Stack};
+use stack::{PATIENCE, Scene, Stack, program};
 use tokio::sync::Mutex as AsyncMutex;
 use wire::Wire;
 use zkpass_channel::{ResponseFormat, SealedRequestBody};
@@ -323,6 +323,45 @@ async fn what_is_sealed_is_seen_by_nobody_on_the_way() {
     assert_eq!(files, files_below(stack.directory()));
 }
 
+/// The same behind the service, where its frames go to the enclave and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_service_relays_to_the_enclave_is_sealed() {
+    let _turn = TURN.lock().await;
+    let launched = zkpass_launcher::Options {
+        stage: Some(program("zkpass-service")),
+        log: false,
+        ..zkpass_launcher::Options::new(program("zkpass-enclave"))
+    };
+    let launcher = zkpass_launcher::Launcher::start(launched).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("relay.sock");
+    let wire = Wire::on_socket(&socket, launcher.socket());
+    let stack = Stack::start_connected(&socket, launcher.tee().root_fingerprint);
+
+    let (nest, question) = (Nest::default(), Nest::default());
+    let scene = nest.scene(&question);
+    let holder = stack.holder().build().unwrap();
+    let request = Request::new(scene.dvr_token(), tokens(&scene));
+    holder.prove(&request).await.unwrap();
+    let rogue = Rogue::at(&stack.url).await;
+    let mut relayed = Vec::new();
+    for (_, sealed) in nest.malformed(&rogue) {
+        relayed.push(rogue.answer(&sealed).await);
+        relayed.push(sealed);
+    }
+    let passed = wire.everything();
+    for pieces in [nest.pieces(), question.pieces()] {
+        assert_eq!(pieces.in_bytes(&passed), [""; 0]);
+    }
+    // The control: it is these requests and answers that passed.
+    for sealed in relayed {
+        let passed = passed.windows(sealed.len()).any(|bytes| bytes == sealed);
+        assert!(passed, "a sealed text went another way");
+    }
+    drop(stack);
+    launcher.shutdown().await;
+}
+
 /// What a client tells the service in the open is in its memory for a while. It is
 /// in no log, no file and no answer.
 #[tokio::test(flavor = "multi_thread")]
@@ -418,11 +457,17 @@ async fn a_crash_leaves_nothing_behind() {
     let proving = tokio::spawn(async move { holder.prove(&request).await });
     let private = nest.pieces();
     let sent = Instant::now();
+    // It stands still while we look, so that it cannot come to its end meanwhile.
+    stack.signal_enclave("STOP");
     while private.in_memory_of(stack.enclave_id()).is_empty() {
+        stack.signal_enclave("CONT");
         assert!(sent.elapsed() < PATIENCE && !proving.is_finished());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stack.signal_enclave("STOP");
     }
     let from = stack.log().len();
     crash(stack.enclave_id());
+    stack.signal_enclave("CONT");
     stack.wait_for_log("enclave lost", from);
     let error = proving.await.unwrap().unwrap_err();
     assert_eq!(error.code(), Code::EnclaveLost);

@@ -531,13 +531,11 @@ async fn promise_13_the_client_chooses_among_verified_enclaves() {
         more("g", r#""--threads", "1""#)
     );
     let stack = Stack::start_with("", &config);
-    let rogue = loop {
-        let rogue = Rogue::at(&stack.url).await;
-        if rogue.offers(&nonce()).await.len() == 3 {
-            break rogue;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    for name in ["e", "f", "g"] {
+        let ready = format!(r#""message":"enclave ready","enclave":"{name}""#);
+        stack.wait_for_log(&ready, 0);
+    }
+    let rogue = Rogue::at(&stack.url).await;
     let mut acceptable = BTreeSet::new();
     for offer in rogue.offers(&nonce()).await {
         if record(&offer).verify(&stack.policy(), now()).is_ok() {

@@ -52,12 +52,27 @@ impl Stack {
 
     /// The same with another program as the enclave.
     pub fn start_program(enclave: &Path, config: &str, enclave_config: &str) -> Self {
+        let enclave = format!("program = {enclave:?}\n{enclave_config}");
+        let mut stack = Self::serve(config, &enclave);
+        let tee = stack.wait_for_log("in a development TEE", 0);
+        let tee: serde_json::Value = serde_json::from_str(&tee).unwrap();
+        let root = tee["fields"]["development_root"].as_str().unwrap();
+        stack.root = from_hex(root).unwrap();
+        stack
+    }
+
+    /// Starts the service in front of an enclave that runs already, under a known root.
+    pub fn start_connected(socket: &Path, root: [u8; 32]) -> Self {
+        let mut stack = Self::serve("", &format!("socket = {socket:?}"));
+        stack.root = root;
+        stack
+    }
+
+    fn serve(config: &str, enclave: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("service.toml");
-        let text = format!(
-            "listen = \"127.0.0.1:0\"\n{config}\n[[enclaves]]\nname = \"e\"\n\
-             program = {enclave:?}\n{enclave_config}\n"
-        );
+        let text =
+            format!("listen = \"127.0.0.1:0\"\n{config}\n[[enclaves]]\nname = \"e\"\n{enclave}\n");
         std::fs::write(&file, text).unwrap();
         let mut service = Command::new(program("zkpass-service"))
             .args(["--log", "json", "--config"])
@@ -91,10 +106,6 @@ impl Stack {
         let started: serde_json::Value = serde_json::from_str(json).unwrap();
         let address = started["fields"]["address"].as_str().unwrap();
         stack.url = format!("http://{address}");
-        let tee = stack.wait_for_log("in a development TEE", 0);
-        let tee: serde_json::Value = serde_json::from_str(&tee).unwrap();
-        let root = tee["fields"]["development_root"].as_str().unwrap();
-        stack.root = from_hex(root).unwrap();
         // The enclave was started before; its first hello takes a moment.
         stack.wait_for_log("enclave ready", 0);
         stack

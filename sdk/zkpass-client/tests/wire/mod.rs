@@ -1,11 +1,12 @@
-//! The network in front of the service, which keeps every byte.
+//! The ways in front of the service and behind it, which keep every byte.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// Bytes from the client and bytes to the client, for each connection.
 type Seen = Arc<Mutex<Vec<[Vec<u8>; 2]>>>;
@@ -35,13 +36,7 @@ impl Wire {
             let service = service.clone();
             async move {
                 let service = TcpStream::connect(&service).await.unwrap();
-                let (from_client, to_client) = client.into_split();
-                let (from_service, to_service) = service.into_split();
-                let other = Arc::clone(&seen);
-                tokio::join!(
-                    pass(from_client, to_service, seen, (connection, FROM_CLIENT)),
-                    pass(from_service, to_client, other, (connection, TO_CLIENT)),
-                );
+                relay(client, service, seen, connection).await;
             }
         })
         .await
@@ -69,6 +64,25 @@ impl Wire {
         .await
     }
 
+    /// On a new socket between a service and its enclave.
+    pub fn on_socket(path: &Path, enclave: &Path) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let enclave = enclave.to_owned();
+        let seen = Seen::default();
+        let kept = Arc::clone(&seen);
+        tokio::spawn(async move {
+            while let Ok((service, _)) = listener.accept().await {
+                let connection = register(&kept);
+                let enclave = UnixStream::connect(&enclave).await.unwrap();
+                tokio::spawn(relay(service, enclave, Arc::clone(&kept), connection));
+            }
+        });
+        Self {
+            url: String::new(),
+            seen,
+        }
+    }
+
     async fn listen<F, W>(serve: F) -> Self
     where
         F: Fn(TcpStream, Seen, usize) -> W + Send + 'static,
@@ -80,11 +94,7 @@ impl Wire {
         let kept = Arc::clone(&seen);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let connection = {
-                    let mut kept = kept.lock().unwrap();
-                    kept.push(Default::default());
-                    kept.len() - 1
-                };
+                let connection = register(&kept);
                 tokio::spawn(serve(client, Arc::clone(&kept), connection));
             }
         });
@@ -135,6 +145,29 @@ fn split_requests(mut bytes: &[u8]) -> Vec<SeenRequest> {
         bytes = rest;
     }
     requests
+}
+
+/// A number for a new connection.
+fn register(seen: &Seen) -> usize {
+    let mut seen = seen.lock().unwrap();
+    seen.push(Default::default());
+    seen.len() - 1
+}
+
+/// Passes both directions on to their ends.
+async fn relay(
+    client: impl AsyncRead + AsyncWrite,
+    server: impl AsyncRead + AsyncWrite,
+    seen: Seen,
+    connection: usize,
+) {
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_server, to_server) = tokio::io::split(server);
+    let other = Arc::clone(&seen);
+    tokio::join!(
+        pass(from_client, to_server, seen, (connection, FROM_CLIENT)),
+        pass(from_server, to_client, other, (connection, TO_CLIENT)),
+    );
 }
 
 /// Passes one direction on to its end.
