@@ -4,30 +4,24 @@
 //! may: these tests must run as root.
 
 mod common;
+mod scanner;
 
 use std::{
-    collections::HashSet,
-    fs::{self, File},
-    io::Read as _,
-    os::unix::fs::FileExt as _,
     process::Command,
     time::{Duration, Instant},
 };
 
-use aho_corasick::AhoCorasick;
 use common::{Client, Enclave, issuer, verifier, wait_until};
+use scanner::{Pieces, random};
 use serde_json::json;
 use zkpass_channel::{ResponseFormat, SealedAnswerBody, SealedRequestBody};
 use zkpass_core::{
     dvr::{Dvr, DvrToken},
-    encoding::{base64url, from_base64url, hex},
+    encoding::from_base64url,
     frame::Message,
     keys::SigningKey,
     user_data::{Profile, sign_user_data},
 };
-
-/// What is looked for: any so many bytes in a row.
-const PIECE: usize = 16;
 
 /// Texts of one request that occur nowhere else, made anew for each test run.
 struct Canaries {
@@ -125,99 +119,11 @@ const QUERY: &str = r#"[
     {"output": {"name": {"dvar": "name"}}}
 ]"#;
 
-/// 64 hexadecimal digits.
-fn random() -> String {
-    let mut bytes = [0; 32];
-    let mut source = File::open("/dev/urandom").unwrap();
-    source.read_exact(&mut bytes).unwrap();
-    hex(&bytes)
-}
-
-/// Pieces to look for.
-struct Pieces(AhoCorasick);
-
-impl Pieces {
-    /// Every piece of the needles: as they are, in base64url at each of the three
-    /// alignments, and with each character in 32 bits.
-    fn of(needles: &[Vec<u8>]) -> Self {
-        let mut pieces = HashSet::new();
-        for needle in needles {
-            let mut add = |text: &[u8]| pieces.extend(text.windows(PIECE).map(<[u8]>::to_vec));
-            add(needle);
-            for shift in 0..3 {
-                let text = base64url(&[vec![0; shift], needle.clone()].concat());
-                // Characters that also depend on the neighbours are left out.
-                let inner = &text[if shift == 0 { 0 } else { shift + 1 }..text.len() - 2];
-                add(inner.as_bytes());
-            }
-            // Longer, because small numbers in a row also stand in circuits.
-            let wide: Vec<u8> = needle.iter().flat_map(|byte| [*byte, 0, 0, 0]).collect();
-            let wide = wide.windows(2 * PIECE).step_by(4);
-            pieces.extend(wide.map(<[u8]>::to_vec));
-        }
-        Self(AhoCorasick::new(pieces).unwrap())
-    }
-
-    /// Pieces in the memory of a process, with the region they are in.
-    fn find(&self, process_id: u32) -> Vec<String> {
-        let maps = fs::read_to_string(format!("/proc/{process_id}/maps"))
-            .expect("reading the memory of another process takes root");
-        let memory = File::open(format!("/proc/{process_id}/mem"))
-            .expect("reading the memory of another process takes root");
-        let mut found = Vec::new();
-        let mut scanned = 0;
-        for line in maps.lines() {
-            let mut words = line.split_whitespace();
-            let range = words.next().unwrap();
-            let is_readable = words.next().unwrap().starts_with('r');
-            // Pages of the kernel, some of which nobody may read this way.
-            if !is_readable || line.contains("[v") {
-                continue;
-            }
-            let (start, end) = range.split_once('-').unwrap();
-            let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
-            scanned += self.scan(&memory, start, end, line, &mut found);
-        }
-        // A process that proves has more than this; less means that nothing was read.
-        assert!(scanned > 4 * 1024 * 1024, "{scanned} bytes were read");
-        found
-    }
-
-    fn scan(
-        &self,
-        memory: &File,
-        start: u64,
-        end: u64,
-        region: &str,
-        found: &mut Vec<String>,
-    ) -> usize {
-        const CHUNK: usize = 1024 * 1024;
-        let mut chunk = vec![0; CHUNK + PIECE];
-        let mut place = start;
-        let mut scanned = 0;
-        while place < end {
-            let length = usize::try_from(end - place).unwrap().min(chunk.len());
-            // A region may go away meanwhile.
-            let Ok(count) = memory.read_at(&mut chunk[..length], place) else {
-                break;
-            };
-            for piece in self.0.find_iter(&chunk[..count]) {
-                let text = String::from_utf8_lossy(&chunk[piece.range()]).into_owned();
-                let address = place + piece.start() as u64;
-                found.push(format!("{text:?} at {address:x} in {region}"));
-            }
-            scanned += count.min(CHUNK);
-            place += CHUNK as u64;
-        }
-        scanned
-    }
-}
-
 /// Looks again for a moment: an answer travels while its sender still tidies up.
 fn assert_forgotten(enclave: &Enclave, pieces: &Pieces, what: &str) {
     let begin = Instant::now();
     loop {
-        let found = pieces.find(enclave.process.id());
+        let found = pieces.in_memory_of(enclave.process.id());
         if found.is_empty() {
             return;
         }
@@ -255,7 +161,7 @@ fn a_proved_request_is_there_while_it_runs_and_gone_after() {
         // The control: the scanner does see it.
         wait_until(|| client.running() == 1);
         signal(&enclave, "-STOP");
-        let found = pieces.find(enclave.process.id());
+        let found = pieces.in_memory_of(enclave.process.id());
         signal(&enclave, "-CONT");
         assert!(!found.is_empty(), "the scanner sees nothing");
         let Message::Answer { sealed } = client.answer_to(id) else {

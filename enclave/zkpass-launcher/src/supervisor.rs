@@ -41,6 +41,9 @@ impl Supervisor {
             if born.elapsed() >= SETTLED {
                 pause = self.tee.options.first_pause;
             }
+            // Before the next one starts: it removes the socket of its security module,
+            // and the next one has its own at the same path.
+            drop(child);
             child = tokio::select! {
                 child = self.restart(&mut pause) => child,
                 _ = &mut stopped => break,

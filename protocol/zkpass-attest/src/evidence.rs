@@ -131,7 +131,7 @@ pub enum Facts {
     /// Of a Nitro document.
     Nitro(nitro::Facts),
     /// Of a SEV-SNP report.
-    SevSnp(sev_snp::Facts),
+    SevSnp(Box<sev_snp::Facts>),
     /// Of a TDX quote.
     Tdx(Box<tdx::Facts>),
 }
@@ -217,7 +217,7 @@ pub fn verify(
             report,
             endorsements,
         } => sev_snp::verify(report, endorsements, policy, binding, now)?
-            .into_claims(policy, Facts::SevSnp),
+            .into_claims(policy, |facts| Facts::SevSnp(Box::new(facts))),
         Evidence::Tdx { quote, collateral } => {
             tdx::verify(quote, collateral, policy, binding, now)?
                 .into_claims(policy, |facts| Facts::Tdx(Box::new(facts)))
@@ -233,7 +233,7 @@ pub fn inspect(evidence: &Evidence<'_>) -> Result<Facts, EvidenceError> {
         Evidence::SevSnp {
             report,
             endorsements,
-        } => Facts::SevSnp(sev_snp::inspect(report, endorsements)?),
+        } => Facts::SevSnp(Box::new(sev_snp::inspect(report, endorsements)?)),
         Evidence::Tdx { quote, collateral } => {
             Facts::Tdx(Box::new(tdx::inspect(quote, collateral)?))
         }

@@ -1,25 +1,24 @@
 //! From a signed token to a verified answer through the real service and the
 //! real enclave, and what happens when something on the way breaks.
 
+mod rogue;
 mod stack;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use stack::{PATIENCE, Scene, Stack, identity};
+use rogue::{Rogue, body, rejection};
+use stack::{Scene, Stack, identity};
 use tokio::sync::Mutex as AsyncMutex;
 use zkpass_channel::rand_core::UnwrapErr;
-use zkpass_channel::{
-    AnswerOpener, Binding, ENCAPSULATION_BYTES, PrivateKey, PublicKey, ResponseFormat,
-    SealedAnswerBody, SealedRequestBody,
-};
+use zkpass_channel::{ENCAPSULATION_BYTES, PrivateKey};
 use zkpass_client::KeyCache;
 use zkpass_client::holder::{Progress, ProveError, prove_locally};
 use zkpass_client::keys;
 use zkpass_client::verifier::Verifier;
-use zkpass_core::api::{EnclaveInfo, JobResponse, JobStatus, Problem, ProofRequest};
+use zkpass_core::api::Problem;
 use zkpass_core::code::Code;
-use zkpass_core::encoding::{base64url, from_base64url};
+use zkpass_core::encoding::from_base64url;
 use zkpass_core::statement::OutputValue;
 
 /// Proofs need the whole machine: one test at a time.
@@ -240,109 +239,11 @@ async fn errors_in_the_data_come_back_sealed() {
     }
 }
 
-/// A client that seals what the SDK would not.
-struct Rogue {
-    http: reqwest::Client,
-    url: String,
-    enclave: EnclaveInfo,
-}
-
-impl Rogue {
-    async fn new(stack: &Stack) -> Self {
-        let mut offers = zkpass_client::holder::enclaves(&stack.url).await.unwrap();
-        Self {
-            http: reqwest::Client::builder()
-                .tls_backend_preconfigured(no_tls())
-                .build()
-                .unwrap(),
-            url: format!("{}/v1/proofs", stack.url),
-            enclave: offers.remove(0).info,
-        }
-    }
-
-    fn key(&self) -> PublicKey {
-        let bytes = from_base64url(&self.enclave.hpke_public_key).unwrap();
-        PublicKey::from_bytes(&bytes).unwrap()
-    }
-
-    fn seal(&self, body: &SealedRequestBody, key: &PublicKey) -> (Vec<u8>, AnswerOpener) {
-        let binding = Binding {
-            key_id: &self.enclave.key_id,
-            measurement_id: &self.enclave.measurement_id,
-        };
-        let mut rng = UnwrapErr(getrandom::SysRng);
-        zkpass_channel::seal(body, key, &binding, &mut rng).unwrap()
-    }
-
-    /// Posts sealed bytes; the job, or the problem it was refused with.
-    async fn post(&self, sealed: &[u8], key_id: &str) -> Result<JobResponse, Problem> {
-        let body = ProofRequest {
-            enclave_id: self.enclave.enclave_id.clone(),
-            key_id: key_id.into(),
-            sealed: base64url(sealed),
-        };
-        let response = self
-            .http
-            .post(&self.url)
-            .header("content-type", "application/json")
-            .header("prefer", "wait=60")
-            .timeout(PATIENCE)
-            .body(serde_json::to_vec(&body).unwrap())
-            .send()
-            .await
-            .unwrap();
-        let good = response.status() == 200;
-        let bytes = response.bytes().await.unwrap();
-        match good {
-            true => Ok(serde_json::from_slice(&bytes).unwrap()),
-            false => Err(serde_json::from_slice(&bytes).unwrap()),
-        }
-    }
-
-    /// Posts a body and opens the enclave's refusal.
-    async fn refusal(&self, body: &SealedRequestBody) -> Code {
-        let (sealed, opener) = self.seal(body, &self.key());
-        let job = self.post(&sealed, &self.enclave.key_id).await.unwrap();
-        let answer = from_base64url(&job.sealed_answer.unwrap()).unwrap();
-        match opener.open(&answer).unwrap() {
-            SealedAnswerBody::Refused(refusal) => refusal.code,
-            SealedAnswerBody::Proved { .. } => panic!("it was proven"),
-        }
-    }
-}
-
-fn no_tls() -> rustls::ClientConfig {
-    let provider = rustls::crypto::ring::default_provider();
-    rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
-}
-
-fn body(scene: &Scene) -> SealedRequestBody {
-    SealedRequestBody {
-        tokens: scene.tokens(),
-        dvr_token: scene.dvr_token(),
-        idempotency_id: keys::random_id().unwrap(),
-        response_format: ResponseFormat::ProofToken,
-    }
-}
-
-/// What the service may learn of a request that does not open: one code.
-fn rejection(job: Result<JobResponse, Problem>) -> Problem {
-    let mut job = job.unwrap();
-    assert_eq!(job.status, JobStatus::Failed);
-    let mut problem = job.problem.take().unwrap();
-    problem.instance = None;
-    problem
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_do_not_open_are_rejected_alike() {
     let _turn = TURN.lock().await;
     let stack = Stack::start("");
-    let rogue = Rogue::new(&stack).await;
+    let rogue = Rogue::at(&stack.url).await;
     let uniform = Problem::new(Code::SealedRequestRejected);
 
     // Replayed: data that is refused quickly serves as well as a proof.
@@ -402,7 +303,7 @@ async fn requests_that_do_not_open_are_rejected_alike() {
 async fn what_must_not_be_answered_is_refused_on_both_sides() {
     let _turn = TURN.lock().await;
     let stack = Stack::start("");
-    let rogue = Rogue::new(&stack).await;
+    let rogue = Rogue::at(&stack.url).await;
 
     let mut scene = Scene::new();
     scene.dvr.zkvm = "r0".into();

@@ -238,6 +238,8 @@ fn a_changed_program_is_refused() {
             .await
             .expect("the enclave does not come back")
             .unwrap();
+        // Its predecessor took its own security module along, and not this one's.
+        assert!(directory.path().join("nsm.sock").exists());
         launcher.shutdown().await;
     });
     fs::remove_file(program).unwrap();

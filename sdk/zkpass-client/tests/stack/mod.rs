@@ -37,7 +37,7 @@ pub struct Stack {
     pub root: [u8; 32],
     service: Child,
     log: Arc<Mutex<Vec<String>>>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Stack {
@@ -48,7 +48,11 @@ impl Stack {
 
     /// The same, with lines of configuration for the enclave too.
     pub fn start_with(config: &str, enclave_config: &str) -> Self {
-        let enclave = program("zkpass-enclave");
+        Self::start_program(&program("zkpass-enclave"), config, enclave_config)
+    }
+
+    /// The same with another program as the enclave.
+    pub fn start_program(enclave: &Path, config: &str, enclave_config: &str) -> Self {
         let mut stack = Self::serve(&format!(
             "{config}\n[[enclaves]]\nname = \"e\"\nprogram = {enclave:?}\n{enclave_config}\n"
         ));
@@ -57,6 +61,16 @@ impl Stack {
         let root = tee["fields"]["development_root"].as_str().unwrap();
         stack.root = from_hex(root).unwrap();
         // The enclave was started before; its first hello takes a moment.
+        stack.wait_for_log("enclave ready", 0);
+        stack
+    }
+
+    /// Starts the service in front of an enclave that runs already, under a known root.
+    pub fn start_connected(socket: &Path, root: [u8; 32]) -> Self {
+        let mut stack = Self::serve(&format!(
+            "[[enclaves]]\nname = \"e\"\nsocket = {socket:?}\n"
+        ));
+        stack.root = root;
         stack.wait_for_log("enclave ready", 0);
         stack
     }
@@ -70,6 +84,11 @@ impl Stack {
         let mut service = Command::new(program("zkpass-service"))
             .args(["--log", "json", "--config"])
             .arg(&file)
+            // So that files which it would make are found.
+            .current_dir(directory.path())
+            .env("TMPDIR", directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -86,7 +105,7 @@ impl Stack {
             root: [0; 32],
             service,
             log,
-            _directory: directory,
+            directory,
         };
         let started = stack.wait_for_log("zkpass-service started", 0);
         // The enclave writes to the same standard error, not always whole lines.
@@ -125,6 +144,11 @@ impl Stack {
         Holder::builder(&self.url, self.policy())
     }
 
+    /// The working directory of the service, which is also that of its temporary files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub fn service_id(&self) -> u32 {
         self.service.id()
     }
@@ -147,7 +171,7 @@ impl Stack {
 }
 
 /// The process whose parent this is.
-fn child_of(parent: u32) -> Option<u32> {
+pub fn child_of(parent: u32) -> Option<u32> {
     let parent = format!("PPid:\t{parent}");
     let is_child = |pid: &u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
