@@ -3,7 +3,7 @@
 //! The programs are taken from the target directory that this test was built
 //! into. `cargo test --workspace` builds them; before `-p zkpass-client` alone,
 //! or after changing them, run
-//! `cargo build -p zkpass-service -p zkpass-enclave` with the same profile.
+//! `cargo build -p zkpass-service -p zkpass-enclave -p zkpass-launcher` with the same profile.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
@@ -230,7 +230,7 @@ pub fn program(name: &str) -> PathBuf {
     assert!(
         is_fresh(&program),
         "`{name}` is not built, or older than its sources: \
-         run `cargo build -p zkpass-service -p zkpass-enclave`"
+         run `cargo build -p zkpass-service -p zkpass-enclave -p zkpass-launcher`"
     );
     program
 }
