@@ -129,7 +129,7 @@ impl<'a> Binding<'a> {
 #[serde(tag = "platform", rename_all = "kebab-case")]
 pub enum Facts {
     /// Of a Nitro document.
-    Nitro(nitro::Facts),
+    Nitro(Box<nitro::Facts>),
     /// Of a SEV-SNP report.
     SevSnp(Box<sev_snp::Facts>),
     /// Of a TDX quote.
@@ -210,9 +210,8 @@ pub fn verify(
 ) -> Result<Claims, EvidenceError> {
     policy.check_time(now)?;
     Ok(match *evidence {
-        Evidence::Nitro { document } => {
-            nitro::verify(document, policy, binding, now)?.into_claims(policy, Facts::Nitro)
-        }
+        Evidence::Nitro { document } => nitro::verify(document, policy, binding, now)?
+            .into_claims(policy, |facts| Facts::Nitro(Box::new(facts))),
         Evidence::SevSnp {
             report,
             endorsements,
@@ -229,7 +228,7 @@ pub fn verify(
 /// Endorsements and collateral may be empty; what they would tell is then left out.
 pub fn inspect(evidence: &Evidence<'_>) -> Result<Facts, EvidenceError> {
     Ok(match *evidence {
-        Evidence::Nitro { document } => Facts::Nitro(nitro::inspect(document)?),
+        Evidence::Nitro { document } => Facts::Nitro(Box::new(nitro::inspect(document)?)),
         Evidence::SevSnp {
             report,
             endorsements,

@@ -144,11 +144,12 @@ async fn a_killed_enclave_fails_its_job_at_once_and_the_holder_tries_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hung_enclave_is_replaced() {
     let _turn = TURN.lock().await;
+    // Its replacement comes with a launcher of its own, under the same root.
     let stack = Stack::start_with("", "health_seconds = 1\nsilence_seconds = 2");
     let scene = Scene::new();
     let once = stack.holder().max_attempts(1).build().unwrap();
     let old = identity(&stack).await;
-    // The enclave is accepted before it hangs; else it would give no evidence.
+    // Now it is accepted: the next request asks for no evidence, which would not come.
     once.prove(&scene.request()).await.unwrap();
     let from = stack.log().len();
     stack.signal_enclave("STOP");
