@@ -48,6 +48,10 @@ const INPUT_AND_OUTPUT: &[&str] = &[
 /// The operating system's randomness.
 const OS_RANDOMNESS: &[&str] = &["getrandom", "rand"];
 
+/// Cryptography that is not Rust, glue to a browser, threads: evidence is judged
+/// by the same code everywhere.
+const FOREIGN_CODE: &[&str] = &["js-sys", "openssl-sys", "rayon", "ring", "wasm-bindgen"];
+
 /// Decryption, evaluation and proving, none of which an untrusted relay needs.
 const PLAINTEXT_CODE: &[&str] = &[
     "bellpepper",
@@ -69,6 +73,7 @@ const MUST_NOT_LINK: &[(&str, &[&str])] = &[
     ("zkpass-core", OS_RANDOMNESS),
     ("zkpass-query", OS_RANDOMNESS),
     ("zkpass-attest", OS_RANDOMNESS),
+    ("zkpass-attest", FOREIGN_CODE),
     ("zkpass-service", PLAINTEXT_CODE),
     ("zkpass-launcher", PLAINTEXT_CODE),
     ("zkpass-devtee", PLAINTEXT_CODE),

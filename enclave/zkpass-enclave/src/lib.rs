@@ -8,8 +8,7 @@
 //!
 //! Where the platform can vouch for it (`evidence`), requests are sealed to its
 //! measurement and clients ask for proof of that. Without such a platform it
-//! calls itself `unattested-development`, and the SDK refuses it without an
-//! explicit `danger` call.
+//! calls itself `unattested-development`, and the SDK refuses it.
 //!
 //! The process holds itself to what it needs ([`hardening`]): no debugger, no
 //! core dump, no privileges, no files, no new connections, a short list of

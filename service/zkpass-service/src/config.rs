@@ -91,6 +91,12 @@ pub struct EnclaveConfig {
     /// Its evidence says so.
     #[serde(default)]
     pub danger_unconfined: bool,
+    /// File with what endorses this enclave's evidence where the evidence comes
+    /// without: the collateral of a TDX quote (JSON), or the VCEK certificate of
+    /// a SEV-SNP report (DER). It is read for each question, so it can be
+    /// replaced at any time; clients verify it like all else.
+    #[serde(default)]
+    pub endorsements: Option<PathBuf>,
     /// Whether the log of a started enclave goes to standard error.
     #[serde(default = "default_log")]
     pub log: bool,
@@ -150,6 +156,7 @@ impl EnclaveConfig {
             simulate: Simulate::default(),
             state: None,
             danger_unconfined: false,
+            endorsements: None,
             log: default_log(),
             start_seconds: default_start_seconds(),
             health_seconds: default_health_seconds(),

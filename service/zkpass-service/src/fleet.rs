@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -29,6 +30,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long an enclave may take to attest; real hardware takes tens of milliseconds.
 const ATTEST_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Largest file of endorsements: TDX collateral takes about 30 KiB.
+const MAX_ENDORSEMENT_BYTES: u64 = 256 * 1024;
+
 /// Why an enclave could not be started when the service started.
 #[derive(Debug, Error)]
 #[error("enclave `{name}` did not start")]
@@ -50,6 +54,8 @@ pub(crate) struct Fleet {
 /// One configured enclave and its present session.
 struct Member {
     name: String,
+    /// Where endorsements are, for evidence that comes without.
+    endorsements: Option<PathBuf>,
     session: Mutex<Option<Arc<Session>>>,
 }
 
@@ -78,6 +84,7 @@ impl Fleet {
             tees.extend(source.tee());
             let member = Arc::new(Member {
                 name: config.name.clone(),
+                endorsements: config.endorsements.clone(),
                 session: Mutex::default(),
             });
             let keeper = Keeper {
@@ -111,18 +118,30 @@ impl Fleet {
 
     /// The same with evidence for a nonce, as far as they give some.
     pub(crate) async fn attested(&self, nonce: Nonce) -> Vec<EnclaveOffer> {
-        let sessions = self
-            .sessions()
-            .filter(|session| session.announced().is_some());
         // Asked first, all of them: they work side by side.
-        let pending: Vec<_> = sessions.map(|session| session.attest(nonce)).collect();
+        let asked = self.members.iter().filter_map(|member| {
+            let session = member.session().clone()?;
+            session.announced()?;
+            Some((member, session.attest(nonce)))
+        });
+        let pending: Vec<_> = asked.collect();
         let mut offers = Vec::new();
         let end = Instant::now() + ATTEST_PATIENCE;
-        for mut reply in pending {
+        for (member, mut reply) in pending {
+            let enclave = &member.name;
             match timeout_at(end, reply.reply()).await {
-                Ok(Reply::Evidence(offer)) => offers.push(*offer),
-                Ok(Reply::Failed(code)) => tracing::warn!(%code, "an enclave gave no evidence"),
-                _ => tracing::warn!("an enclave did not attest in time"),
+                Ok(Reply::Evidence(mut offer)) => {
+                    if let Some(evidence) = &mut offer.evidence
+                        && evidence.endorsements.is_empty()
+                    {
+                        evidence.endorsements = member.endorse().await;
+                    }
+                    offers.push(*offer);
+                }
+                Ok(Reply::Failed(code)) => {
+                    tracing::warn!(enclave, %code, "enclave gave no evidence");
+                }
+                _ => tracing::warn!(enclave, "enclave did not attest in time"),
             }
         }
         offers
@@ -154,6 +173,31 @@ impl Fleet {
 }
 
 impl Member {
+    /// The configured endorsements; nothing where there are none, as clients will say.
+    async fn endorse(&self) -> Vec<u8> {
+        let Some(path) = &self.endorsements else {
+            return Vec::new();
+        };
+        let read = async {
+            let mut bytes = Vec::new();
+            let file = tokio::fs::File::open(path).await?;
+            let mut file = file.take(MAX_ENDORSEMENT_BYTES + 1);
+            file.read_to_end(&mut bytes).await?;
+            Ok::<_, std::io::Error>(bytes)
+        };
+        match read.await {
+            Ok(bytes) if bytes.len() as u64 <= MAX_ENDORSEMENT_BYTES => bytes,
+            Ok(_) => {
+                tracing::warn!(enclave = self.name, "the file of endorsements is too large");
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::warn!(enclave = self.name, %error, "endorsements cannot be read");
+                Vec::new()
+            }
+        }
+    }
+
     fn session(&self) -> MutexGuard<'_, Option<Arc<Session>>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }

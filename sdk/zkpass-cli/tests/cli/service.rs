@@ -50,6 +50,17 @@ fn the_demonstration_verifies_and_says_what_it_skips() {
 }
 
 #[test]
+fn the_demonstration_plays_each_platform() {
+    for platform in ["sev-snp", "tdx"] {
+        let line = format!("demo --simulate {platform} --json");
+        let answer = Sandbox::new().ok(&line).json();
+        assert_eq!(answer["verified"], true);
+        assert_eq!(answer["enclave"]["kind"], platform);
+        assert_eq!(answer["changed_enclave"]["refused"], "wrong-measurement");
+    }
+}
+
+#[test]
 fn the_demonstration_reads_well() {
     let text = Sandbox::new().ok("demo").stdout;
     for word in [
